@@ -1,0 +1,42 @@
+# Two commands for a machine that has Python 3.11 or newer, git and make: `make run` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+PROJECT := setup.cfg pyproject.toml
+
+.PHONY: run test browser check clean
+.DELETE_ON_ERROR:
+
+run: .venv/run
+	@$(BIN)/python -m authserver dev
+
+test: .venv/test
+	@$(BIN)/python -m coverage run -m pytest $(ARGS)
+	@$(BIN)/python -m coverage report --format=total | sed 's/.*/branch coverage: & %/'
+
+browser: .venv/browser
+	@$(BIN)/python -m pytest -m browser tests/e2e $(ARGS)
+
+check: .venv/dev
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+clean:
+	rm -rf .venv
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "authserver needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "No virtual environment could be made (Debian: apt install python3-venv)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+.venv/run: .venv/python $(PROJECT)
+	@echo "Installing authserver into .venv, once ..."
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/test .venv/browser .venv/dev: .venv/%: .venv/python $(PROJECT)
+	@echo "Installing what '$*' needs into .venv, once ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[test,$*]'
+	@touch $@

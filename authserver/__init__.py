@@ -1,0 +1,27 @@
+"""Sign-in for Python and JavaScript applications: one server, one pair of tokens."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+# Gunicorn ends its master on this status alone; a worker that exits otherwise is started again for ever.
+CANNOT_START = 3
+
+
+def create_app() -> "Flask":
+    """The application, configured from the environment and `.env`.
+
+    A start that cannot succeed (a wrong setting, a broken provider, a database that is not migrated) prints one
+    sentence and raises `SystemExit(3)`. `app.py` is imported here, when called, so that a provider which imports
+    `authserver.oauth.provider` loads no Flask.
+    """
+    from authserver.app import create_app as build
+    from authserver.settings import SettingsError
+
+    try:
+        return build()
+    except SettingsError as error:
+        print(f"authserver: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(CANNOT_START) from None

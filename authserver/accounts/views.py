@@ -1,0 +1,59 @@
+from flask import Blueprint, Response, jsonify
+from flask.typing import ResponseReturnValue
+
+from authserver.accounts import flows
+from authserver.body import Body, Email, Name, Password, read
+from authserver.passwords.policy import check_new_password
+from authserver.sessions.answer import signed_in_json, user_json
+from authserver.tokens.guard import Caller, signed_in
+
+blueprint = Blueprint("accounts", __name__, url_prefix="/api")
+
+
+class SignupBody(Body):
+    email: Email
+    password: Password
+    password_confirm: Password
+    first_name: Name = ""
+    last_name: Name = ""
+
+
+class LoginBody(Body):
+    email: Email
+    password: Password
+
+
+class ProfileBody(Body):
+    first_name: Name = ""
+    last_name: Name = ""
+
+
+@blueprint.post("/signup/")
+def signup() -> ResponseReturnValue:
+    """A new account with an e-mail address and a password, signed in."""
+    body = read(SignupBody)
+    check_new_password(body.password, body.password_confirm, body.email)
+    user, session = flows.sign_up(body.email, body.password, body.first_name, body.last_name)
+    return jsonify(signed_in_json(user, session)), 201
+
+
+@blueprint.post("/login/")
+def login() -> Response:
+    """A sign-in with e-mail address and password."""
+    body = read(LoginBody)
+    return jsonify(signed_in_json(*flows.log_in(body.email, body.password)))
+
+
+@blueprint.get("/me/")
+@signed_in
+def me(caller: Caller) -> Response:
+    """Who is signed in."""
+    return jsonify(user_json(caller))
+
+
+@blueprint.patch("/me/")
+@signed_in
+def change_me(caller: Caller) -> Response:
+    """Changes one's names; what is left out stays."""
+    body = read(ProfileBody)
+    return jsonify(user_json(flows.change_profile(caller.id, body.model_dump(exclude_unset=True))))

@@ -1,0 +1,132 @@
+"""Wiring, read top to bottom."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from flask import Flask, Response
+from flask_cors.core import CorsOptionsInput
+from sqlalchemy import make_url
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from authserver import core, errors, migrations
+from authserver.extensions import cors, db, engine_options, jwt, prepare_engine
+from authserver.oauth.blueprint import provider_blueprint
+from authserver.oauth.provider import ProviderFactory
+from authserver.oauth.registry import enabled_providers
+from authserver.oauth.upstream import Upstream
+from authserver.settings import Settings, SettingsError, load
+from authserver.tokens.keys import KeyRing
+
+log = logging.getLogger(__name__)
+
+NOT_MIGRATED = "the database is not up to date: run `authserver migrate`"
+LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z")
+
+
+def create_app(settings: Settings | None = None, providers: Mapping[str, ProviderFactory] | None = None) -> Flask:
+    """The application; raises `SettingsError` where it cannot start. `providers` stand in for installed ones."""
+    if settings is None:
+        settings, warnings = load()
+        for warning in warnings:
+            log.warning(warning)
+    app = Flask("authserver", static_folder=None)
+    app.config.update(flask_config(settings))
+    app.extensions["authserver.settings"] = settings
+    app.extensions["authserver.upstream"] = Upstream()
+    app.url_map.strict_slashes = False  # every path answers with and without its trailing slash
+    app.url_map.merge_slashes = False  # a doubled slash is a 404, not a redirect
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    connect_database(app, settings)
+    jwt.init_app(app)
+    cors.init_app(app, **cors_options(settings))
+    errors.register(app)
+    app.after_request(no_store)
+    app.register_blueprint(core.blueprint)
+    for enabled in enabled_providers(settings, providers):
+        app.register_blueprint(provider_blueprint(enabled))
+    check_database(app, settings)
+    return app
+
+
+def flask_config(settings: Settings) -> dict[str, object]:
+    return {
+        "MAX_CONTENT_LENGTH": 64 * 1024,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
+        "JWT_ALGORITHM": settings.signing_algorithm,
+        "JWT_DECODE_ALGORITHMS": ["ES256", "EdDSA", "HS256"],  # whichever the key is of: tokens/verify.py
+        "JWT_ENCODE_ISSUER": settings.public_url,
+        "JWT_DECODE_ISSUER": settings.public_url,
+        "JWT_ENCODE_AUDIENCE": settings.audience,
+        "JWT_DECODE_AUDIENCE": settings.audience,
+        "JWT_DECODE_LEEWAY": 10**9,  # times are compared with our own clock: tokens/verify.py
+        "JWT_COOKIE_CSRF_PROTECT": False,  # else every token carries a `csrf` claim
+    }
+
+
+def cors_options(settings: Settings) -> CorsOptionsInput:
+    """Exact origins. As patterns, since flask-cors would read an origin with `[` as a pattern of its own."""
+    origins: list[str | re.Pattern[str]]
+    if "*" in settings.cors_origins:
+        origins = ["*"]
+    else:
+        origins = [re.compile(re.escape(origin) + r"\Z") for origin in settings.cors_origins]
+        if not settings.production:
+            origins.append(LOOPBACK_ORIGIN)
+    return {
+        "origins": origins,
+        "supports_credentials": origins != ["*"],
+        "send_wildcard": True,
+        "always_send": False,
+        "methods": ["GET", "POST", "PATCH", "DELETE"],
+        "allow_headers": ["Content-Type", "Authorization"],
+        "expose_headers": ["Retry-After", "WWW-Authenticate"],
+        "max_age": 600,
+    }
+
+
+def no_store(response: Response) -> Response:
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def connect_database(app: Flask, settings: Settings) -> None:
+    try:
+        db.init_app(app)
+    except ModuleNotFoundError:
+        raise SettingsError(
+            "AUTHSERVER_DATABASE_URL: PostgreSQL needs psycopg, install it with `pip install 'authserver[production]'`"
+        ) from None
+    except ArgumentError:
+        raise SettingsError("AUTHSERVER_DATABASE_URL: expected postgresql://user:password@host/database") from None
+    with app.app_context():
+        app.extensions["authserver.reader"] = prepare_engine(db.engine)
+    app.extensions["authserver.keys"] = KeyRing(settings)
+
+
+def check_database(app: Flask, settings: Settings) -> None:
+    """Refuses a schema that is behind. An unreachable database starts all the same, and answers 503 until it is back:
+
+    a worker that is respawned during an outage would otherwise end gunicorn's master.
+    """
+    with app.app_context():
+        try:
+            if not exists(db.engine):
+                raise SettingsError(NOT_MIGRATED)
+            with db.engine.connect() as connection:
+                if migrations.behind(connection):
+                    raise SettingsError(NOT_MIGRATED)
+            app.extensions["authserver.keys"].signing()
+        except OperationalError:
+            log.error("The database cannot be reached; every request that needs it is answered with 503 until it can")
+        finally:
+            db.engine.dispose()  # no connection is carried over a fork
+
+
+def exists(engine: Engine) -> bool:
+    """Whether there is a database to connect to at all: SQLite would make an empty file."""
+    path = make_url(engine.url).database
+    return engine.dialect.name != "sqlite" or bool(path and Path(path).exists())

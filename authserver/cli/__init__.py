@@ -1,0 +1,35 @@
+"""The command `authserver`: a file a noun, and `server.py`."""
+
+import sys
+
+import click
+from sqlalchemy.exc import OperationalError
+
+from authserver import CANNOT_START
+from authserver.cli.keys import keys
+from authserver.cli.server import dev, migrate
+from authserver.settings import SettingsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="authserver", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Sign-in for Python and JavaScript applications.
+
+    Settings come from AUTHSERVER_… variables or a .env file in the working directory; docs/settings.md lists them.
+    """
+
+
+for command in (dev, migrate, keys):
+    cli.add_command(command)
+
+
+def main() -> None:
+    try:
+        cli(prog_name="authserver")
+    except SettingsError as error:
+        print(f"authserver: {error}", file=sys.stderr)
+    except OperationalError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        print(f"authserver: the database cannot be used: {reason}", file=sys.stderr)
+    sys.exit(CANNOT_START)

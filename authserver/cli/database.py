@@ -1,0 +1,78 @@
+"""The database as commands need it: before the application can start, and by one process at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from authserver import migrations
+from authserver.extensions import engine_options, prepare_engine
+from authserver.settings import Settings, SettingsError
+from authserver.tokens.keys import ensure_key
+
+PATIENCE = 60  # seconds to wait for another process's migration
+
+
+def migrate_database(settings: Settings) -> None:
+    """Creates the database where there is none, brings its schema up to date and makes the first signing key.
+
+    One transaction: safe to run at once from several processes, and after a kill.
+    """
+    with exclusive(settings, create=True) as connection:
+        migrations.upgrade(connection)
+        ensure_key(connection, settings)
+
+
+@contextmanager
+def exclusive(settings: Settings, *, create: bool = False) -> Iterator[Connection]:
+    """A transaction that lets no other migration or key command in beside it."""
+    engine = _engine(settings, create)
+    try:
+        with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+            migrations.lock(connection)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _engine(settings: Settings, create: bool) -> Engine:
+    url = make_url(settings.database_url)
+    options = engine_options(settings.database_url)
+    if url.get_backend_name() == "sqlite":
+        options["connect_args"]["timeout"] = PATIENCE
+        folder = Path(url.database or "").parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"the folder {folder} for the database cannot be made: {error.strerror}") from None
+    try:
+        engine = create_engine(url, **options)
+    except ModuleNotFoundError:
+        raise SettingsError(
+            "AUTHSERVER_DATABASE_URL: PostgreSQL needs psycopg, install it with `pip install 'authserver[production]'`"
+        ) from None
+    prepare_engine(engine)
+    if create and url.get_backend_name() == "postgresql":
+        _create_if_missing(engine)
+    return engine
+
+
+def _create_if_missing(engine: Engine) -> None:
+    """Makes the PostgreSQL database where the server has none of that name and we may."""
+    try:
+        engine.connect().close()
+    except OperationalError as unreachable:
+        try:
+            server = create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+            with server.connect() as connection:
+                name = engine.url.database
+                if connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}):
+                    raise unreachable
+                quoted = engine.dialect.identifier_preparer.quote_identifier(name or "")
+                with suppress(ProgrammingError):  # another process was faster
+                    connection.execute(text(f"CREATE DATABASE {quoted}"))
+        except OperationalError:
+            raise unreachable from None

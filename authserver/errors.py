@@ -1,0 +1,101 @@
+"""One error type, one shape, every handler. The table is the contract's (API.md)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from uuid import uuid4
+
+from flask import Flask, Response, jsonify
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
+
+# code: (status, what is said where the raiser says nothing better)
+CODES: dict[str, tuple[int, str]] = {
+    "invalid_request": (400, "The request is not valid."),
+    "token_not_valid": (401, "Given token not valid for any token type"),
+    "not_authenticated": (401, "Authentication credentials were not provided."),
+    "no_active_account": (401, "No active account found with the given credentials."),
+    "provider_token_not_valid": (401, "The provider's token was refused or was issued to another application."),
+    "not_found": (404, "Not found."),
+    "method_not_allowed": (405, "This method is not allowed here."),
+    "account_exists": (409, "An account with this e-mail address already exists."),
+    "request_too_large": (413, "The request is too large."),
+    "server_error": (500, "Something went wrong on the server."),
+    "provider_unavailable": (503, "The provider cannot be reached right now. Try again in a moment."),
+    "temporarily_unavailable": (503, "The service is temporarily unavailable. Try again in a moment."),
+}
+BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+RETRY_AFTER = 5  # seconds: what an outage usually needs at least
+
+FieldErrors = Mapping[str, Sequence[str]]
+
+
+class ApiError(Exception):
+    """A refusal that the client is told of; `code` is one of `CODES`."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        errors: FieldErrors | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status, usual = CODES[code]
+        self.detail = detail or usual
+        self.errors = errors
+        self.headers = dict(headers or {})
+        if self.status == 503:
+            self.headers.setdefault("Retry-After", str(RETRY_AFTER))
+
+
+def invalid(field: str, sentence: str) -> ApiError:
+    """A 400 for which one field is to blame."""
+    return ApiError("invalid_request", errors={field: [sentence]})
+
+
+def answer(error: ApiError, **more: str) -> Response:
+    body: dict[str, object] = {"detail": error.detail, "code": error.code, **more}
+    if error.errors:
+        body["errors"] = error.errors
+    response = jsonify(body)
+    response.status_code = error.status
+    response.headers.update(error.headers)
+    return response
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(ApiError, answer)
+    app.register_error_handler(HTTPException, _http_error)
+    for kind in (OperationalError, InterfaceError, PoolTimeout):
+        app.register_error_handler(kind, _database_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _http_error(error: HTTPException) -> Response | HTTPException:
+    """What Flask and Werkzeug raise themselves; a status that the contract does not list keeps its number."""
+    status = error.code or 500
+    if status < 400:
+        return error
+    if status >= 500:
+        return _unexpected(error)
+    response = answer(ApiError(BY_STATUS.get(status, "invalid_request")))
+    response.status_code = status
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after"):
+            response.headers[name] = value
+    return response
+
+
+def _database_error(error: Exception) -> Response:
+    log.error("The database did not answer: %s", type(getattr(error, "orig", None) or error).__name__)
+    return answer(ApiError("temporarily_unavailable"))
+
+
+def _unexpected(error: Exception) -> Response:
+    error_id = uuid4().hex
+    log.error("Unexpected error %s", error_id, exc_info=error)
+    return answer(ApiError("server_error"), error_id=error_id)

@@ -1,0 +1,120 @@
+"""The extensions, bare; `app.py` binds them. And the two ways to the database: `fetch_one` and `writing`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVarTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+from flask_cors import CORS
+from flask_jwt_extended import JWTManager
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import DeclarativeBase, Session
+from uuid_utils.compat import uuid7
+
+from authserver.settings import Settings
+
+Columns = TypeVarTuple("Columns")
+
+
+class UTCDateTime(sa.TypeDecorator[datetime]):
+    """A moment with its zone on both databases: SQLite gives it back without one."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+class Model(DeclarativeBase):
+    """The base of every table, typed, which `db.Model` is not for mypy."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {datetime: UTCDateTime}
+
+
+cors = CORS()
+db = SQLAlchemy(metadata=Model.metadata, session_options={"expire_on_commit": False})
+jwt = JWTManager()
+
+
+def current_settings() -> Settings:
+    settings: Settings = current_app.extensions["authserver.settings"]
+    return settings
+
+
+def new_id() -> UUID:
+    """UUIDv7: in the order of time, so that an index grows at its end."""
+    return uuid7()
+
+
+def fetch_one(statement: sa.Select[*Columns], parameters: dict[str, Any] | None = None) -> sa.Row[*Columns] | None:
+    """One row by one statement outside any transaction, which on PostgreSQL saves the round trips around it."""
+    reader: Engine = current_app.extensions["authserver.reader"]
+    with reader.connect() as connection:
+        return connection.execute(statement, parameters).first()
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """The one writing transaction of a request: committed at the end of the block, rolled back by an error.
+
+    On SQLite it takes the write lock before its first read, for a transaction that reads first fails at once with
+    "database is locked" when another wrote in between.
+    """
+    db.session.rollback()  # what was read before is over: look again inside
+    db.session.connection(execution_options={"begin": "IMMEDIATE"})
+    try:
+        yield db.session()
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Bounded waits everywhere: an unreachable database is a 503 in seconds, not a hanging worker."""
+    common = {"hide_parameters": True, "pool_timeout": 5}
+    if url.startswith("sqlite"):
+        return {**common, "connect_args": {"timeout": 5}}
+    return {**common, "connect_args": {"connect_timeout": 5}, "pool_size": 5, "max_overflow": 15, "pool_recycle": 600}
+
+
+def prepare_engine(engine: Engine) -> Engine:
+    """Readies the engine and returns its reader, which opens no transactions."""
+    if engine.dialect.name != "sqlite":
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    _prepare_sqlite(engine)
+    return engine.execution_options(begin=None)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL, foreign keys, and transactions begun by us: sqlite3's own begin would come too late (see `writing`)."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: object) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")  # NORMAL can lose an acknowledged commit at a power cut
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("begin", "DEFERRED")
+        if mode:
+            connection.exec_driver_sql(f"BEGIN {mode}")

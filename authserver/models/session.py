@@ -1,0 +1,20 @@
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authserver.clock import now
+from authserver.extensions import Model, new_id
+
+
+class Session(Model):
+    """One sign-in. Its tokens carry its id as `sid` and count only while it does."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]  # no refreshing from then on
+    revoked_at: Mapped[datetime | None]

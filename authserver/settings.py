@@ -1,0 +1,211 @@
+"""The settings, from the environment and `.env`: typed, and refused where they are wrong or unsafe.
+
+A sentence of ours names the variable and what is expected of it, never its value.
+"""
+
+import difflib
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+PREFIX = "AUTHSERVER_"
+PROVIDERS = PREFIX + "PROVIDERS__"
+LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.\d{1,3}){3}|::1")
+# Pieces of the values that documentation and templates show; no random secret contains one.
+SAMPLES = re.compile(r"change.?me|your.?secret|secret.?key|example|placeholder|insecure|password|development", re.I)
+
+
+DEVELOPMENT_URL = "http://localhost:8000"
+URL_BYTES = re.compile(r"[\x21-\x7e]+")
+# Of settings that have no default.
+MISSING = {
+    "secret_key": "not set, expected at least 32 random bytes, such as the output of `openssl rand -base64 48`",
+    "public_url": "not set, expected this server's own address, such as https://auth.example.com",
+}
+
+
+class SettingsError(Exception):
+    """Why the server cannot start, as one sentence for the operator."""
+
+
+def _split(value: object) -> object:
+    return tuple(part for part in map(str.strip, value.split(",")) if part) if isinstance(value, str) else value
+
+
+def is_loopback(host: str | None) -> bool:
+    return bool(host and LOOPBACK.fullmatch(host))
+
+
+def base_url(value: str) -> str:
+    """`scheme://host[:port][/path]` without a trailing slash; raises `ValueError` for anything else."""
+    try:
+        parts = urlsplit(value)
+        plain = not (parts.username or parts.query or parts.fragment or parts.port == 0)
+    except ValueError:
+        plain = False
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or not URL_BYTES.fullmatch(value):
+        raise ValueError("expected an address such as https://auth.example.com")
+    return value.rstrip("/")
+
+
+def origin(value: str) -> str:
+    """A browser's `Origin`; raises `ValueError` for anything else."""
+    if urlsplit(base_url(value)).path.strip("/"):
+        raise ValueError("expected scheme://host[:port] without a path, such as https://app.example.com")
+    return base_url(value).lower()
+
+
+def _secret(value: str) -> str:
+    expected = "expected at least 32 random bytes, such as the output of `openssl rand -base64 48`"
+    if len(value.encode()) < 32:
+        raise ValueError(f"too short, {expected}")
+    repeats = any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
+    if repeats or len(set(value)) < 8 or SAMPLES.search(value):
+        raise ValueError(f"a sample or easily guessed, {expected}")
+    return value
+
+
+def _database_url(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and rest:
+        return f"postgresql+psycopg://{rest}"
+    if scheme == "sqlite" and rest.startswith("/") and rest.strip("/") and ":memory:" not in rest:
+        return url
+    raise ValueError("expected postgresql://user:password@host/database or sqlite:////absolute/path.db")
+
+
+Origin = Annotated[str, AfterValidator(origin)]
+Origins = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_split),
+    AfterValidator(lambda values: tuple(one if one == "*" else origin(one) for one in values)),
+]
+Secret = Annotated[str, AfterValidator(_secret)]
+Seconds = Annotated[int, Field(ge=1, le=10 * 365 * 86400)]
+
+
+class Settings(BaseModel):
+    """Everything that an operator can set; `docs/settings.md` says what each means."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    env: Literal["production", "development"] = "production"
+    secret_key: Secret = Field(repr=False)
+    secret_key_previous: Secret | None = Field(default=None, repr=False)
+    signing_algorithm: Literal["ES256", "EdDSA", "HS256"] = "ES256"
+    instance_path: Path = Path("instance")
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(repr=False)
+    public_url: Origin
+    audience: str
+    cors_origins: Origins = ()
+    access_token_lifetime: Seconds = 3600
+    refresh_token_lifetime: Seconds = 86400
+    fresh_lifetime: Seconds = 600
+    password_min_length: Annotated[int, Field(ge=1, le=256)] = 8
+    providers: dict[str, dict[str, str]] = Field(default={}, repr=False)
+
+    @property
+    def production(self) -> bool:
+        return self.env == "production"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """What hangs on another setting; what is required in production has no default there."""
+        public_url = given.get("public_url") or (DEVELOPMENT_URL if given.get("env") == "development" else None)
+        instance = Path(given.get("instance_path") or "instance").absolute()
+        defaults = {"database_url": f"sqlite:///{instance / 'authserver.db'}"}
+        if public_url:
+            defaults |= {"public_url": public_url, "audience": public_url.rstrip("/").lower()}
+        else:
+            defaults |= {"audience": ""}
+        return {**defaults, **given}
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if self.production:
+            require_https(PREFIX + "PUBLIC_URL", self.public_url)
+            if "*" in self.cors_origins:
+                raise ValueError(f"{PREFIX}CORS_ORIGINS: * is refused in production, expected exact origins")
+        return self
+
+    def derived_keys(self, purpose: str) -> list[bytes]:
+        """32 bytes for one purpose, of the present secret first and of the previous one where it is set (RFC 5869)."""
+        return [
+            HKDF(SHA256(), 32, salt=None, info=f"authserver {purpose}".encode()).derive(secret.encode())
+            for secret in (self.secret_key, self.secret_key_previous)
+            if secret
+        ]
+
+
+def require_https(name: str, url: str) -> None:
+    """Raises `ValueError` for an address that production may not use."""
+    if not url.startswith("https://") and not is_loopback(urlsplit(url).hostname):
+        raise ValueError(f"{name}: production needs https, expected an address such as https://auth.example.com")
+
+
+def environment() -> dict[str, str]:
+    """Our variables, of `.env` in the working directory and of the environment, which wins; an empty one is none."""
+    both = {**dotenv_values(Path(".env")), **os.environ}
+    return {name: value for name, value in both.items() if name.startswith(PREFIX) and value}
+
+
+def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
+    """The settings and what the operator should be warned of; raises `SettingsError`."""
+    values: dict[str, Any] = {}
+    providers: dict[str, dict[str, str]] = {}
+    warnings = []
+    known = Settings.model_fields.keys() - {"providers"}
+    for variable, value in (environment() if variables is None else variables).items():
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PROVIDERS):
+            provider, _, option = variable.removeprefix(PROVIDERS).partition("__")
+            providers.setdefault(provider.lower(), {})[option] = value
+        elif name in known:
+            values[name] = value
+        else:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; the nearest known name is {PREFIX}{near[0].upper()}" if near else ""
+            warnings.append(f"{variable} is not a setting of authserver and is ignored{hint}")
+    try:
+        if values.get("env") == "development" and "secret_key" not in values:
+            values["secret_key"] = _development_secret(Path(values.get("instance_path", "instance")))
+        return Settings(**values, providers=providers), warnings
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        if first["loc"]:
+            name = str(first["loc"][0])
+            message = f"{PREFIX}{name.upper()}: {MISSING[name] if first['type'] == 'missing' else message}"
+        raise SettingsError(message) from None
+
+
+def _development_secret(instance: Path) -> str:
+    """The secret of a development server, made once; whoever else starts at the same time gets the same one."""
+    path = instance / "secret_key"
+    try:
+        instance.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            draft = instance / f".secret_key.{os.getpid()}.{secrets.token_hex(4)}"
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(48))
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text()
+    except OSError as error:
+        raise SettingsError(
+            f"{PREFIX}INSTANCE_PATH: cannot keep the development secret there ({error.strerror})"
+        ) from None

@@ -1,0 +1,83 @@
+"""What a Bearer endpoint asks for: a token of ours, a live session, an active user, in one query."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Concatenate, NamedTuple, ParamSpec
+from uuid import UUID
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import bindparam, select
+
+from authserver.errors import ApiError
+from authserver.extensions import fetch_one
+from authserver.models import Session, User
+from authserver.tokens.verify import Claims, verify
+
+P = ParamSpec("P")
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+class Caller(NamedTuple):
+    """Who asks: the user's public fields and the session, as the one query found them."""
+
+    id: UUID
+    email: str | None
+    email_verified: bool
+    first_name: str
+    last_name: str
+    date_joined: datetime
+    session_id: UUID
+    session_expires_at: datetime
+
+
+LIVE = select(
+    User.id,
+    User.email,
+    User.email_verified,
+    User.first_name,
+    User.last_name,
+    User.date_joined,
+    Session.id,
+    Session.expires_at,
+).where(
+    Session.id == bindparam("session_id"),
+    Session.user_id == bindparam("user_id"),
+    Session.user_id == User.id,
+    Session.revoked_at.is_(None),
+    User.disabled_at.is_(None),
+)
+
+
+def find_caller(claims: Claims) -> Caller:
+    """Whose token this is; raises `token_not_valid` where the session was ended or the user is gone or disabled."""
+    row = fetch_one(LIVE, {"session_id": claims.session_id, "user_id": claims.user_id})
+    if row is None:
+        raise ApiError("token_not_valid")
+    return Caller._make(row)
+
+
+def bearer_token() -> str:
+    """The token of the Authorization header, which is the only place it is read from (RFC 6750 §2.1)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise ApiError("not_authenticated", headers=CHALLENGE)
+    return token
+
+
+def signed_in(
+    view: Callable[Concatenate[Caller, P], ResponseReturnValue],
+) -> Callable[P, ResponseReturnValue]:
+    """A view for people who are signed in, given the `Caller` first; anyone else gets a 401 with its challenge."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        try:
+            caller = find_caller(verify(bearer_token(), "access"))
+        except ApiError as error:
+            error.headers.update(CHALLENGE)
+            raise
+        return view(caller, *args, **kwargs)
+
+    return guarded

@@ -1,0 +1,41 @@
+"""Issuing tokens, by flask-jwt-extended, with the times of our own clock."""
+
+from datetime import datetime
+from uuid import UUID
+
+from flask_jwt_extended import create_access_token, create_refresh_token
+
+from authserver.clock import now
+from authserver.extensions import current_settings
+from authserver.tokens.keys import key_ring
+
+
+def access_token(user_id: UUID, session_id: UUID, *, fresh: bool) -> str:
+    """An access token; `fresh` after a sign-in, for sensitive changes, not after a refresh.
+
+    Its `fresh` claim is the time until when it counts as fresh (seconds since the epoch), or false.
+    """
+    settings = current_settings()
+    issued = int(now().timestamp())
+    token: str = create_access_token(
+        str(user_id),
+        fresh=issued + settings.fresh_lifetime if fresh else False,
+        additional_claims=_claims(session_id, issued, issued + settings.access_token_lifetime),
+        additional_headers={"kid": key_ring().signing().kid},
+    )
+    return token
+
+
+def refresh_token(user_id: UUID, session_id: UUID, expires_at: datetime) -> str:
+    """A refresh token that lives until `expires_at`, the end of its session."""
+    issued = int(now().timestamp())
+    token: str = create_refresh_token(
+        str(user_id),
+        additional_claims=_claims(session_id, issued, int(expires_at.timestamp())),
+        additional_headers={"kid": key_ring().signing().kid},
+    )
+    return token
+
+
+def _claims(session_id: UUID, issued: int, expires: int) -> dict[str, object]:
+    return {"sid": str(session_id), "iat": issued, "nbf": issued, "exp": expires}

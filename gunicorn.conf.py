@@ -1,0 +1,12 @@
+"""Read by gunicorn by itself, from the working directory. Command-line options win over it."""
+
+import os
+
+bind = os.environ.get("BIND", "127.0.0.1:8000")
+# One synchronous worker, gunicorn's default, would let a slow request hold up all others.
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
+threads = 16
+# What waits longest is a provider, 8 s at most.
+timeout = 30
+graceful_timeout = 20

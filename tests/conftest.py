@@ -1,0 +1,117 @@
+"""Every test that touches the database runs on SQLite and on PostgreSQL, through the real migrations."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import make_url
+
+from authserver import clock
+from authserver.app import create_app
+from authserver.cli.database import migrate_database
+from authserver.extensions import db
+from authserver.settings import Settings, load
+
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+SECRET = "tOtnVPGQf6OQKyUuWcNnCzJb8XrVv0AiRz3yEGhsdl4"
+PUBLIC_URL = "https://auth.example.com"
+
+MakeSettings = Callable[..., Settings]
+MakeApp = Callable[..., Flask]
+
+
+def settings_for(database: str, **changes: object) -> Settings:
+    """Production's settings, read as they are from the environment: `changes` are named as in `Settings`."""
+    variables = {"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, "DATABASE_URL": database}
+    variables |= {name.upper(): str(value) for name, value in changes.items()}
+    return load({f"AUTHSERVER_{name}": value for name, value in variables.items()})[0]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """An empty database of this run's own. Skipped by name where no PostgreSQL runs, except in CI."""
+    name = f"authserver_test_{os.getpid()}"
+    try:
+        server = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("no PostgreSQL at TEST_POSTGRES_URL")
+    with server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> str:
+    migrate_database(settings_for(postgres))
+    return postgres
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    migrate_database(settings_for(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database without people."""
+    if request.param == "sqlite":
+        copy = tmp_path / "authserver.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
+        yield f"sqlite:///{copy}"
+        return
+    url = request.getfixturevalue("migrated_postgres")
+    yield url
+    with psycopg.connect(url) as connection:
+        connection.execute("TRUNCATE users CASCADE")
+
+
+@pytest.fixture
+def make_settings(database: str) -> MakeSettings:
+    return lambda **changes: settings_for(database, **changes)
+
+
+@pytest.fixture
+def make_app(make_settings: MakeSettings) -> Iterator[MakeApp]:
+    """Applications on the test's database, with settings of their own: `make_app(access_token_lifetime=5)`."""
+    apps: list[Flask] = []
+
+    def make(**changes: object) -> Flask:
+        providers = changes.pop("factories", None)
+        apps.append(create_app(make_settings(**changes), providers))  # type: ignore[arg-type]
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def advance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the one source of time forward by seconds."""
+
+    def move(seconds: float) -> None:
+        monkeypatch.setattr(clock, "offset", clock.offset + timedelta(seconds=seconds))
+
+    return move
