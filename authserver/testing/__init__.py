@@ -1,0 +1,1 @@
+"""For tests, of authserver and of whoever builds on it: stand-ins for the providers' servers, on loopback."""
