@@ -2,8 +2,9 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response
 from flask_cors.core import CorsOptionsInput
@@ -19,6 +20,9 @@ from authserver.oauth.registry import enabled_providers
 from authserver.oauth.upstream import Upstream
 from authserver.settings import Settings, SettingsError, load
 from authserver.tokens.keys import KeyRing
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +40,8 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
     app.config.update(flask_config(settings))
     app.extensions["authserver.settings"] = settings
     app.extensions["authserver.upstream"] = Upstream()
-    app.url_map.strict_slashes = False  # every path answers with and without its trailing slash
     app.url_map.merge_slashes = False  # a doubled slash is a 404, not a redirect
+    app.wsgi_app = with_and_without_slash(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     connect_database(app, settings)
     jwt.init_app(app)
@@ -86,6 +90,21 @@ def cors_options(settings: Settings) -> CorsOptionsInput:
         "expose_headers": ["Retry-After", "WWW-Authenticate"],
         "max_age": 600,
     }
+
+
+def with_and_without_slash(wsgi_app: "WSGIApplication") -> "WSGIApplication":
+    """Each path answers with its trailing slash too; the routes are written without.
+
+    Werkzeug's own `strict_slashes` answers 404 for a 405, and takes two slashes for one.
+    """
+
+    def stripped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path.endswith("/") and not path.endswith("//"):
+            environ["PATH_INFO"] = path[:-1] or "/"
+        return wsgi_app(environ, start_response)
+
+    return stripped
 
 
 def no_store(response: Response) -> Response:

@@ -18,9 +18,10 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-def _no_nul(value: str) -> str:
-    if "\0" in value:  # PostgreSQL cannot store it
-        raise ValueError("This may not contain NUL characters.")
+def _text(value: str) -> str:
+    """Neither NUL, which PostgreSQL cannot store, nor a lone surrogate, which has no UTF-8 (JSON's `"\\ud800"`)."""
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("This has characters that are not allowed here.")
     return value
 
 
@@ -48,7 +49,7 @@ def email_address(value: str) -> str:
     return address
 
 
-Text = Annotated[str, AfterValidator(_no_nul)]
+Text = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_text)]
 Name = Annotated[str, StringConstraints(max_length=150), AfterValidator(_name)]
 Email = Annotated[str, AfterValidator(email_address)]
 Password = Text  # its rule belongs to passwords/policy.py, for a login must take what an older rule let through
@@ -59,7 +60,6 @@ Shape = TypeVar("Shape", bound=Body)
 SENTENCES = {
     "missing": "This field is required.",
     "string_type": "This must be a string.",
-    "string_unicode": "This is not valid text.",
     "string_too_long": "This is too long.",
     "string_too_short": "This may not be empty.",
     "string_pattern_mismatch": "This has characters that are not allowed here.",

@@ -28,7 +28,7 @@ class ProfileBody(Body):
     last_name: Name = ""
 
 
-@blueprint.post("/signup/")
+@blueprint.post("/signup")
 def signup() -> ResponseReturnValue:
     """A new account with an e-mail address and a password, signed in."""
     body = read(SignupBody)
@@ -37,21 +37,21 @@ def signup() -> ResponseReturnValue:
     return jsonify(signed_in_json(user, session)), 201
 
 
-@blueprint.post("/login/")
+@blueprint.post("/login")
 def login() -> Response:
     """A sign-in with e-mail address and password."""
     body = read(LoginBody)
     return jsonify(signed_in_json(*flows.log_in(body.email, body.password)))
 
 
-@blueprint.get("/me/")
+@blueprint.get("/me")
 @signed_in
 def me(caller: Caller) -> Response:
     """Who is signed in."""
     return jsonify(user_json(caller))
 
 
-@blueprint.patch("/me/")
+@blueprint.patch("/me")
 @signed_in
 def change_me(caller: Caller) -> Response:
     """Changes one's names; what is left out stays."""

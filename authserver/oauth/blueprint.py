@@ -17,7 +17,7 @@ class ProviderBody(Body):
 def provider_blueprint(enabled: Enabled) -> Blueprint:
     blueprint = Blueprint(f"auth_{enabled.name}", __name__, url_prefix=f"/api/auth/{enabled.name}")
 
-    @blueprint.post("/")
+    @blueprint.post("")
     def sign_in() -> Response:
         """A sign-in with a token of the provider's that the client already has."""
         body = read(ProviderBody)

@@ -17,13 +17,13 @@ class LogoutBody(Body):
     refresh: Token | None = None
 
 
-@blueprint.post("/token/refresh/")
+@blueprint.post("/token/refresh")
 def refresh() -> Response:
     """A new access token for a refresh token."""
     return jsonify(access=flows.refresh(read(RefreshBody).refresh))
 
 
-@blueprint.post("/logout/")
+@blueprint.post("/logout")
 def logout() -> Response:
     """Ends the session of the refresh token in the body or, without one, of the Bearer access token."""
     body = read(LogoutBody) if request.get_data() else LogoutBody()
