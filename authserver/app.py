@@ -1,19 +1,17 @@
 """Wiring, read top to bottom."""
 
 import logging
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flask import Flask, Response
-from flask_cors.core import CorsOptionsInput
 from sqlalchemy import make_url
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from authserver import core, errors, migrations
-from authserver.extensions import cors, db, engine_options, jwt, prepare_engine
+from authserver.cors import allow_origins
+from authserver.extensions import db, engine_options, jwt, prepare_engine
 from authserver.oauth.blueprint import provider_blueprint
 from authserver.oauth.provider import ProviderFactory
 from authserver.oauth.registry import enabled_providers
@@ -21,13 +19,9 @@ from authserver.oauth.upstream import Upstream
 from authserver.settings import Settings, SettingsError, load
 from authserver.tokens.keys import KeyRing
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
 log = logging.getLogger(__name__)
 
 NOT_MIGRATED = "the database is not up to date: run `authserver migrate`"
-LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z")
 
 
 def create_app(settings: Settings | None = None, providers: Mapping[str, ProviderFactory] | None = None) -> Flask:
@@ -41,11 +35,11 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
     app.extensions["authserver.settings"] = settings
     app.extensions["authserver.upstream"] = Upstream()
     app.url_map.merge_slashes = False  # a doubled slash is a 404, not a redirect
-    app.wsgi_app = with_and_without_slash(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = core.with_and_without_slash(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]
     connect_database(app, settings)
     jwt.init_app(app)
-    cors.init_app(app, **cors_options(settings))
+    allow_origins(app, settings)
     errors.register(app)
     app.after_request(no_store)
     app.register_blueprint(core.blueprint)
@@ -69,42 +63,6 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "JWT_DECODE_LEEWAY": 10**9,  # times are compared with our own clock: tokens/verify.py
         "JWT_COOKIE_CSRF_PROTECT": False,  # else every token carries a `csrf` claim
     }
-
-
-def cors_options(settings: Settings) -> CorsOptionsInput:
-    """Exact origins. As patterns, since flask-cors would read an origin with `[` as a pattern of its own."""
-    origins: list[str | re.Pattern[str]]
-    if "*" in settings.cors_origins:
-        origins = ["*"]
-    else:
-        origins = [re.compile(re.escape(origin) + r"\Z") for origin in settings.cors_origins]
-        if not settings.production:
-            origins.append(LOOPBACK_ORIGIN)
-    return {
-        "origins": origins,
-        "supports_credentials": origins != ["*"],
-        "send_wildcard": True,
-        "always_send": False,
-        "methods": ["GET", "POST", "PATCH", "DELETE"],
-        "allow_headers": ["Content-Type", "Authorization"],
-        "expose_headers": ["Retry-After", "WWW-Authenticate"],
-        "max_age": 600,
-    }
-
-
-def with_and_without_slash(wsgi_app: "WSGIApplication") -> "WSGIApplication":
-    """Each path answers with its trailing slash too; the routes are written without.
-
-    Werkzeug's own `strict_slashes` answers 404 for a 405, and takes two slashes for one.
-    """
-
-    def stripped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path.endswith("/") and not path.endswith("//"):
-            environ["PATH_INFO"] = path[:-1] or "/"
-        return wsgi_app(environ, start_response)
-
-    return stripped
 
 
 def no_store(response: Response) -> Response:

@@ -1,11 +1,32 @@
 """The core blueprint, under which the features' blueprints nest; each provider gets one of its own beside it."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Blueprint
 
 from authserver.accounts.views import blueprint as accounts
 from authserver.sessions.views import blueprint as sessions
 from authserver.tokens.views import blueprint as tokens
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 blueprint = Blueprint("core", __name__)
 for feature in (accounts, sessions, tokens):
     blueprint.register_blueprint(feature)
+
+
+def with_and_without_slash(wsgi_app: "WSGIApplication") -> "WSGIApplication":
+    """Each path answers with its trailing slash too; the routes are written without.
+
+    Werkzeug's own `strict_slashes` answers 404 for a 405, and takes two slashes for one.
+    """
+
+    def stripped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path.endswith("/") and not path.endswith("//"):
+            environ["PATH_INFO"] = path[:-1] or "/"
+        return wsgi_app(environ, start_response)
+
+    return stripped

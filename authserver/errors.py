@@ -1,10 +1,12 @@
 """One error type, one shape, every handler. The table is the contract's (API.md)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import uuid4
 
 from flask import Flask, Response, jsonify
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import PyJWTError
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -72,6 +74,9 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     for kind in (OperationalError, InterfaceError, PoolTimeout):
         app.register_error_handler(kind, _database_error)
+    for root in (PyJWTError, JWTExtendedException):
+        for kind in _with_subclasses(root):
+            app.register_error_handler(kind, _token_error)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -88,6 +93,18 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
         if name.lower() in ("allow", "retry-after"):
             response.headers[name] = value
     return response
+
+
+def _with_subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
+    yield kind
+    for subclass in kind.__subclasses__():
+        yield from _with_subclasses(subclass)
+
+
+def _token_error(error: Exception) -> Response:
+    """Behind the guard, which lets none through: flask-jwt-extended's own handlers would answer in another shape."""
+    log.error("A token error escaped", exc_info=error)
+    return answer(ApiError("token_not_valid"))
 
 
 def _database_error(error: Exception) -> Response:

@@ -193,7 +193,7 @@ def _development_secret(instance: Path) -> str:
     """The secret of a development server, made once; whoever else starts at the same time gets the same one."""
     path = instance / "secret_key"
     try:
-        instance.mkdir(parents=True, exist_ok=True)
+        instance.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             draft = instance / f".secret_key.{os.getpid()}.{secrets.token_hex(4)}"
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -45,7 +45,7 @@ def _engine(settings: Settings, create: bool) -> Engine:
         options["connect_args"]["timeout"] = PATIENCE
         folder = Path(url.database or "").parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"the folder {folder} for the database cannot be made: {error.strerror}") from None
     try:

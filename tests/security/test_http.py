@@ -2,15 +2,17 @@
 
 import json
 
+import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_jwt_extended.exceptions import NoAuthorizationError, WrongTokenError
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from authserver.models import User
 from authserver.tokens import keys
-from tests.conftest import MakeApp
+from tests.conftest import PUBLIC_URL, MakeApp
 from tests.factories import SignedIn, assert_error, log_in, sign_up
 from tests.security.test_signup import count
 
@@ -122,6 +124,19 @@ def test_s56_an_unexpected_failure_is_json_with_an_id_that_the_log_has_too(
     assert body["error_id"] in caplog.text
 
 
+@pytest.mark.parametrize(
+    "error", [jwt.ExpiredSignatureError(), jwt.InvalidKeyError(), NoAuthorizationError(), WrongTokenError()], ids=repr
+)
+def test_s56_a_token_error_that_escapes_is_the_contracts_401(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(self: keys.KeyRing) -> None:
+        raise error
+
+    monkeypatch.setattr(keys.KeyRing, "jwks", fail)
+    assert_error(client.get("/.well-known/jwks.json"), 401, "token_not_valid")
+
+
 @pytest.mark.parametrize("path", ["/api/login/", "/api/signup/"])
 def test_s56_a_database_that_does_not_answer_is_a_503(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str
@@ -216,3 +231,13 @@ def test_in_development_every_loopback_origin_is_allowed(make_app: MakeApp, orig
     assert preflight(client, origin)["Access-Control-Allow-Origin"] == origin
     for foreign in ("http://localhost.evil.com", "http://127.0.0.1.evil.com", "http://evil.com/.localhost"):
         assert "Access-Control-Allow-Origin" not in preflight(client, foreign)
+
+
+def test_a_refused_origin_is_named_once_in_the_log(cors_client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        cors_client.get("/api/me/", headers={"Origin": "https://staging.example.com"})
+        cors_client.get("/api/me/", headers={"Origin": ALLOWED})
+        cors_client.get("/api/me/", headers={"Origin": PUBLIC_URL})
+    (record,) = [record for record in caplog.records if record.name == "authserver.cors"]
+    assert "https://staging.example.com" in record.getMessage()
+    assert "AUTHSERVER_CORS_ORIGINS" in record.getMessage()

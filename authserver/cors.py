@@ -1,0 +1,53 @@
+"""Who may call from a browser: exact origins, on every answer, errors included (contract: BROWSER.md)."""
+
+import logging
+import re
+
+from flask import Flask, Response, request
+from flask_cors.core import CorsOptionsInput
+
+from authserver.extensions import cors
+from authserver.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z")
+MOST_NAMED = 100  # refused origins that are named in the log, each once: whoever asks chooses what stands there
+
+
+def allow_origins(app: Flask, settings: Settings) -> None:
+    cors.init_app(app, **_options(settings))
+    named: set[str] = set()
+
+    @app.after_request
+    def name_refused_origin(response: Response) -> Response:
+        """What the browser shows is "network error": the reason can be found here."""
+        origin = request.headers.get("Origin")
+        if origin and origin != settings.public_url and "Access-Control-Allow-Origin" not in response.headers:
+            if origin not in named and len(named) < MOST_NAMED:
+                named.add(origin)
+                log.warning(
+                    "the origin %.100r is not allowed to call: AUTHSERVER_CORS_ORIGINS lists those that are", origin
+                )
+        return response
+
+
+def _options(settings: Settings) -> CorsOptionsInput:
+    """As patterns, since flask-cors would read an origin with `[` as a pattern of its own."""
+    origins: list[str | re.Pattern[str]]
+    if "*" in settings.cors_origins:
+        origins = ["*"]
+    else:
+        origins = [re.compile(re.escape(origin) + r"\Z") for origin in settings.cors_origins]
+        if not settings.production:
+            origins.append(LOOPBACK_ORIGIN)
+    return {
+        "origins": origins,
+        "supports_credentials": origins != ["*"],
+        "send_wildcard": True,
+        "always_send": False,
+        "methods": ["GET", "POST", "PATCH", "DELETE"],
+        "allow_headers": ["Content-Type", "Authorization"],
+        "expose_headers": ["Retry-After", "WWW-Authenticate"],
+        "max_age": 600,
+    }

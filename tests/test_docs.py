@@ -1,0 +1,191 @@
+"""What the docs say is what the code does, and every code block that can be run is run."""
+
+import configparser
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from flask import Flask, request
+
+from authserver.cli import cli
+from authserver.errors import CODES
+from authserver.oauth.provider import ProviderSettings
+from authserver.oauth.registry import enabled_providers
+from authserver.settings import Settings, load
+from providers import facebook, google, microsoft
+from tests.conftest import PUBLIC_URL, SECRET, MakeApp
+from tests.factories import sign_up
+from tests.serving import free_port, served
+
+ROOT = Path(__file__).parents[1]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def rows(name: str) -> list[list[str]]:
+    """The cells of a page's tables, heads and rules left out."""
+    lines = [line for line in text(name).splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [row for row in cells if not row[0].startswith("---")]
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text(name), re.S)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = {row[0].strip("`"): row[1] for row in rows("docs/settings.md") if row[0].startswith("`AUTHSERVER_")}
+    fields = Settings.model_fields
+    names = {f"AUTHSERVER_{name.upper()}" for name in fields} - {"AUTHSERVER_PROVIDERS"}
+    assert documented.keys() == names | {"AUTHSERVER_PROVIDERS__<NAME>__<OPTION>"}
+    said_otherwise = {"database_url", "public_url", "audience", "secret_key", "providers"}
+    for name in fields.keys() - said_otherwise:
+        default = fields[name].default
+        expected = "none" if default in (None, ()) else f"`{default}`"
+        assert documented[f"AUTHSERVER_{name.upper()}"] == expected
+
+
+def test_every_endpoint_is_documented(make_app: MakeApp) -> None:
+    app = make_app(providers__google__client_id="id")
+    documented = {row[0].replace("`", "") for row in rows("docs/endpoints.md") if row[0].startswith(("GET ", "P", "D"))}
+    served_here = {
+        f"{method} {rule.rule}".replace("google", "<name>") + ("" if rule.rule.endswith(".json") else "/")
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert documented == served_here
+
+
+def test_every_error_is_documented_with_its_status() -> None:
+    documented = {row[1].strip("`"): int(row[0]) for row in rows("docs/endpoints.md") if row[0].isdigit()}
+    assert documented == {code: status for code, (status, _) in CODES.items()}
+
+
+def test_every_error_is_the_contracts() -> None:
+    contract = ROOT.parent / "shared" / "contract" / "API.md"
+    if not contract.exists() and not os.environ.get("CI"):
+        pytest.skip("../shared/contract is not here")
+    table = re.findall(r"^\| (\d{3}) \| (.*?) \|", contract.read_text(), re.M)
+    agreed = {code: int(status) for status, codes in table for code in re.findall(r"`(\w+)`", codes)}
+    assert {code: status for code, (status, _) in CODES.items()}.items() <= agreed.items()
+
+
+def commands(group: click.Group, prefix: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
+def test_every_command_and_its_options_are_documented() -> None:
+    documented = {row[0].strip("`"): row[1] for row in rows("docs/settings.md") if row[0].startswith("`authserver ")}
+    found = dict(commands(cli, "authserver"))
+    assert documented.keys() == found.keys()
+    for name, command in found.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert options == set(re.findall(r"`(--\w+)`", documented[name]))
+        assert command.help
+
+
+def test_every_provider_option_is_documented() -> None:
+    documented: dict[str, set[str]] = {}
+    provider = ""
+    for row in rows("docs/providers.md"):
+        if len(row) == 4 and row[1].startswith("`") and row[0] != "provider":
+            provider = row[0] or provider
+            documented.setdefault(provider, set()).update(re.findall(r"`([A-Z_]+)`", row[1]))
+    for name, module in (("google", google), ("facebook", facebook), ("microsoft", microsoft)):
+        settings = ProviderSettings(name=name, client_ids=("id",), client_secret="secret")
+        needs = {"CLIENT_ID", "CLIENT_SECRET"} if module.provider(settings).needs_secret else {"CLIENT_ID"}
+        assert documented.pop(name) == needs | settings.asked
+    assert documented == {}
+
+
+def test_every_dependency_is_explained() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    wanted = config["options"]["install_requires"] + "".join(config["options.extras_require"].values())
+    names = {re.split(r"[>\[]", line)[0].lower() for line in wanted.split() if ">" in line}
+    explained = {
+        name.lower() for row in rows("docs/dependencies.md") for name in re.split(r", ", re.sub(r" \(.*\)", "", row[0]))
+    } - {"package"}
+    assert explained == names
+
+
+def test_the_readmes_provider_settings_start(make_app: MakeApp) -> None:
+    (variables,) = (block for block in blocks("README.md", "sh") if block.startswith("AUTHSERVER_PROVIDERS__"))
+    settings, warnings = load(
+        {
+            "AUTHSERVER_SECRET_KEY": SECRET,
+            "AUTHSERVER_PUBLIC_URL": PUBLIC_URL,
+            **dict(line.split("=", 1) for line in variables.splitlines()),
+        }
+    )
+    assert warnings == []
+    assert [enabled.name for enabled in enabled_providers(settings)] == ["facebook", "google", "microsoft"]
+
+
+@pytest.mark.skipif(not shutil.which("jq") and not os.environ.get("CI"), reason="jq is not installed")
+def test_the_readmes_walk_through_runs_as_it_stands(make_app: MakeApp) -> None:
+    (script,) = (block for block in blocks("README.md", "sh") if "/api/signup/" in block)
+    port = free_port()
+    with served(make_app(env="development", public_url=f"http://localhost:{port}"), port) as url:
+        script = script.replace("http://localhost:8000", url)
+        output = subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    me, refreshed, refused = map(json.loads, output.stdout.replace("}\n{", "}\n\n{").split("\n\n"))
+    assert (me["email"], me["first_name"]) == ("grace@example.com", "Grace")
+    assert refreshed.keys() == {"access"}
+    assert refused["code"] == "token_not_valid"
+
+
+def test_the_readmes_flask_api_takes_our_access_tokens_and_no_others(make_app: MakeApp) -> None:
+    (source,) = (block for block in blocks("README.md", "python") if "PyJWKClient" in block)
+    assert len([line for line in source.splitlines() if line.strip()]) <= 20
+    port = free_port()
+    app = make_app(env="development", public_url=f"http://localhost:{port}")
+    person = sign_up(app.test_client())
+    with served(app, port) as url:
+        namespace: dict[str, Any] = {"__name__": "api"}
+        exec(compile(source.replace("http://localhost:8000", url), "README.md", "exec"), namespace)
+        client = namespace["app"].test_client()
+        hello: Callable[[str], Any] = lambda token: client.get("/hello/", headers={"Authorization": f"Bearer {token}"})  # noqa: E731
+        assert hello(person.access).get_json() == {"you_are": person.user["id"]}
+        for token in (person.refresh, person.access[:-4] + "AAAA", "", "x"):
+            assert hello(token).status_code == 401
+
+
+def test_the_guides_provider_signs_someone_in(make_app: MakeApp) -> None:
+    (source,) = blocks("docs/providers.md", "python")
+    namespace: dict[str, Any] = {}
+    exec(compile(source, "docs/providers.md", "exec"), namespace)
+    upstream, port = Flask("upstream"), free_port()
+
+    @upstream.post("/introspect")
+    def introspect() -> dict[str, str]:
+        return {"client_id": "ours" if request.form["token"] == "good" else "theirs", "sub": "1"}
+
+    @upstream.get("/me")
+    def me() -> dict[str, object]:
+        assert request.headers["Authorization"] == "Bearer good"
+        return {"id": "1", "email": "ada@example.com", "email_confirmed": True}
+
+    with served(upstream, port) as url:
+        app = make_app(
+            factories={"example": namespace["provider"]},
+            providers__example__client_id="ours",
+            providers__example__api_url=url,
+        )
+        client = app.test_client()
+        answer = client.post("/api/auth/example/", json={"access_token": "good"})
+        assert answer.get_json()["user"]["email_verified"] is True
+        assert client.post("/api/auth/example/", json={"access_token": "bad"}).status_code == 401
