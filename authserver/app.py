@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask, Response
 from sqlalchemy import make_url
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from authserver import core, errors, migrations
 from authserver.cors import allow_origins
@@ -71,14 +71,7 @@ def no_store(response: Response) -> Response:
 
 
 def connect_database(app: Flask, settings: Settings) -> None:
-    try:
-        db.init_app(app)
-    except ModuleNotFoundError:
-        raise SettingsError(
-            "AUTHSERVER_DATABASE_URL: PostgreSQL needs psycopg, install it with `pip install 'authserver[production]'`"
-        ) from None
-    except ArgumentError:
-        raise SettingsError("AUTHSERVER_DATABASE_URL: expected postgresql://user:password@host/database") from None
+    db.init_app(app)
     with app.app_context():
         app.extensions["authserver.reader"] = prepare_engine(db.engine)
     app.extensions["authserver.keys"] = KeyRing(settings)

@@ -23,12 +23,10 @@ def allow_origins(app: Flask, settings: Settings) -> None:
     def name_refused_origin(response: Response) -> Response:
         """What the browser shows is "network error": the reason can be found here."""
         origin = request.headers.get("Origin")
-        if origin and origin != settings.public_url and "Access-Control-Allow-Origin" not in response.headers:
-            if origin not in named and len(named) < MOST_NAMED:
-                named.add(origin)
-                log.warning(
-                    "the origin %.100r is not allowed to call: AUTHSERVER_CORS_ORIGINS lists those that are", origin
-                )
+        refused = origin not in (None, settings.public_url) and "Access-Control-Allow-Origin" not in response.headers
+        if origin and refused and origin not in named and len(named) < MOST_NAMED:
+            named.add(origin)
+            log.warning("refused to be called from %.100r: it is not among AUTHSERVER_CORS_ORIGINS", origin)
         return response
 
 

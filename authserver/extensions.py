@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, Session
 from uuid_utils.compat import uuid7
 
-from authserver.settings import Settings
+from authserver.settings import Settings, SettingsError
 
 Columns = TypeVarTuple("Columns")
 
@@ -89,6 +89,10 @@ def writing() -> Iterator[Session]:
 
 def engine_options(url: str) -> dict[str, Any]:
     """Bounded waits everywhere: an unreachable database is a 503 in seconds, not a hanging worker."""
+    try:
+        sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise SettingsError("AUTHSERVER_DATABASE_URL: expected postgresql://user:password@host/database") from None
     common = {"hide_parameters": True, "pool_timeout": 5}
     if url.startswith("sqlite"):
         return {**common, "connect_args": {"timeout": 5}}

@@ -48,12 +48,7 @@ def _engine(settings: Settings, create: bool) -> Engine:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"the folder {folder} for the database cannot be made: {error.strerror}") from None
-    try:
-        engine = create_engine(url, **options)
-    except ModuleNotFoundError:
-        raise SettingsError(
-            "AUTHSERVER_DATABASE_URL: PostgreSQL needs psycopg, install it with `pip install 'authserver[production]'`"
-        ) from None
+    engine = create_engine(url, **options)
     prepare_engine(engine)
     if create and url.get_backend_name() == "postgresql":
         _create_if_missing(engine)
