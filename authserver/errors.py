@@ -72,11 +72,10 @@ def answer(error: ApiError, **more: str) -> Response:
 def register(app: Flask) -> None:
     app.register_error_handler(ApiError, answer)
     app.register_error_handler(HTTPException, _http_error)
-    for kind in (OperationalError, InterfaceError, PoolTimeout):
-        app.register_error_handler(kind, _database_error)
-    for root in (PyJWTError, JWTExtendedException):
-        for kind in _with_subclasses(root):
-            app.register_error_handler(kind, _token_error)
+    for unreachable in (OperationalError, InterfaceError, PoolTimeout):
+        app.register_error_handler(unreachable, _database_error)
+    for kind in (*_with_subclasses(PyJWTError), *_with_subclasses(JWTExtendedException)):
+        app.register_error_handler(kind, _token_error)
     app.register_error_handler(Exception, _unexpected)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from authserver import migrations
 from authserver.extensions import engine_options, prepare_engine
@@ -61,13 +61,14 @@ def _create_if_missing(engine: Engine) -> None:
         engine.connect().close()
     except OperationalError as unreachable:
         try:
-            server = create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+            maintenance = engine.url.set(database="postgres")
+            server = create_engine(maintenance, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
             with server.connect() as connection:
                 name = engine.url.database
                 if connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}):
                     raise unreachable
                 quoted = engine.dialect.identifier_preparer.quote_identifier(name or "")
-                with suppress(ProgrammingError):  # another process was faster
+                with suppress(ProgrammingError, IntegrityError):  # another process was faster
                     connection.execute(text(f"CREATE DATABASE {quoted}"))
         except OperationalError:
             raise unreachable from None
