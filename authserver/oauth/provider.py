@@ -123,7 +123,10 @@ def unverified_claims(token: str) -> dict[str, Any]:
     Good for asking which application a token claims to be for, before the provider has been asked whether it is so.
     """
     payload = token.split(".")[1] if token.count(".") == 2 else ""
-    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    try:
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except RecursionError:
+        claims = None
     if not isinstance(claims, dict):
         raise ValueError("not a JWT")
     return claims

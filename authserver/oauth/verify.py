@@ -25,7 +25,7 @@ def identify_by_access_token(enabled: Enabled, ask: Ask, token: str) -> Identity
     except Exception as error:
         # The text of a foreign exception may quote the token: only a reason that was written for the log is logged.
         reason = str(error) if isinstance(error, Refused) else type(error).__name__
-        log.warning("%s token refused: %s", enabled.name, reason)
+        log.info("%s token refused: %s", enabled.name, reason)
         raise ApiError("provider_token_not_valid", _meant_otherwise(enabled, token)) from None
 
 
