@@ -10,3 +10,5 @@ threads = 16
 # What waits longest is a provider, 8 s at most.
 timeout = 30
 graceful_timeout = 20
+# One path for all servers of a user, and nothing of ours asks it.
+control_socket_disable = True

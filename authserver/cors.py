@@ -16,7 +16,6 @@ MOST_NAMED = 100  # refused origins that are named in the log, each once: whoeve
 
 
 def allow_origins(app: Flask, settings: Settings) -> None:
-    cors.init_app(app, **_options(settings))
     named: set[str] = set()
 
     @app.after_request
@@ -28,6 +27,8 @@ def allow_origins(app: Flask, settings: Settings) -> None:
             named.add(origin)
             log.warning("refused to be called from %.100r: it is not among AUTHSERVER_CORS_ORIGINS", origin)
         return response
+
+    cors.init_app(app, **_options(settings))  # after it, for what is registered last runs first
 
 
 def _options(settings: Settings) -> CorsOptionsInput:

@@ -235,9 +235,9 @@ def test_in_development_every_loopback_origin_is_allowed(make_app: MakeApp, orig
 
 def test_a_refused_origin_is_named_once_in_the_log(cors_client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
-        cors_client.get("/api/me/", headers={"Origin": "https://staging.example.com"})
-        cors_client.get("/api/me/", headers={"Origin": ALLOWED})
-        cors_client.get("/api/me/", headers={"Origin": PUBLIC_URL})
+        for origin in ("https://staging.example.com", ALLOWED, PUBLIC_URL):
+            for path in ("/.well-known/jwks.json", "/api/me/"):  # a success and an error
+                cors_client.get(path, headers={"Origin": origin})
     (record,) = [record for record in caplog.records if record.name == "authserver.cors"]
     assert "https://staging.example.com" in record.getMessage()
     assert "AUTHSERVER_CORS_ORIGINS" in record.getMessage()

@@ -1,0 +1,460 @@
+"""S21-S23, S25-S29: nobody signs in by a token that is not theirs or not ours; a provider's outage stays theirs."""
+
+import threading
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from queue import SimpleQueue
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from authserver.oauth import upstream
+from authserver.oauth.registry import enabled_providers
+from authserver.oauth.upstream import Upstream
+from authserver.oauth.verify import identify_by_access_token
+from authserver.testing.standins import Person, StandIns
+from authserver.testing.standins.microsoft import Microsoft
+from providers import google
+from tests.conftest import MakeApp, settings_for
+from tests.factories import assert_error, log_in, sign_up
+from tests.providers import conftest
+from tests.providers.faults import GOOD, QUICK, SLOW
+from tests.providers.raw_server import PATIENCE, Connection, RawServer, Request, serving
+from tests.providers.signing_in import ADA, PROVIDERS, post, refuse, settings_of, sign_in, token_of
+from tests.serving import free_port
+
+served_standins = conftest.served_standins
+standins = conftest.standins
+app = conftest.app
+no_secret_is_logged = conftest.no_secret_is_logged
+
+PROFILES = {"/google/userinfo", "/facebook/v25.0/me", "/microsoft/v1.0/me"}
+
+
+def profiles_asked(standins: StandIns) -> list[str]:
+    return [asked for asked in standins.asked if asked.partition(" ")[2] in PROFILES]
+
+
+def foreign_token(standins: StandIns, provider: str, person: Person) -> str:
+    """A good token, which the person gave to another application of the attacker's."""
+    if provider == "google":
+        return standins.google.token(person, audience=standins.google.other_client_id)
+    if provider == "facebook":
+        return standins.facebook.token(person, app_id=standins.facebook.other_client_id)
+    return standins.microsoft.token(person, appid=standins.microsoft.other_client_id)
+
+
+def token_for_another_subject(standins: StandIns, provider: str, person: Person) -> str:
+    """The provider's check names the victim, its profile the person."""
+    if provider == "google":
+        return standins.google.token(person, checked_subject=ADA.subject)
+    if provider == "facebook":
+        return standins.facebook.token(person, user_id=ADA.subject)
+    return standins.microsoft.token(person, oid=ADA.subject)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_s21_a_token_of_another_application_is_refused_before_the_profile_is_read(
+    app: Flask, client: FlaskClient, standins: StandIns, caplog: pytest.LogCaptureFixture, provider: str
+) -> None:
+    sign_in(client, provider, token_of(standins, provider, ADA))
+    standins.asked.clear()
+    refuse(app, provider, foreign_token(standins, provider, ADA))
+    refuse(app, provider, foreign_token(standins, provider, Person(subject="new")))
+    assert profiles_asked(standins) == []
+    assert f"{provider} token refused: not issued to this application" in caplog.text
+
+
+def test_s21_an_audience_is_compared_whole_and_of_the_right_type(app: Flask, standins: StandIns) -> None:
+    ours = standins.microsoft.client_id
+    odd: list[object] = [[ours], {ours: True}, "", True, 0, f"{ours},x", f" {ours}", ours.upper(), ours[:-1], "*"]
+    for audience in odd:
+        refuse(app, "microsoft", standins.microsoft.token(ADA, appid=audience))
+        refuse(app, "facebook", standins.facebook.token(ADA, app_id=audience))
+    assert profiles_asked(standins) == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_s22_a_profile_of_another_subject_than_the_checked_one_is_refused(
+    app: Flask, client: FlaskClient, standins: StandIns, caplog: pytest.LogCaptureFixture, provider: str
+) -> None:
+    sign_in(client, provider, token_of(standins, provider, ADA))
+    for subject in ("666", "1001 ", "01001"):
+        refuse(app, provider, token_for_another_subject(standins, provider, replace(ADA, subject=subject)))
+    assert "the subject of the check is not the subject of the profile" in caplog.text
+
+
+MISSING = object()
+
+
+def test_s23_only_a_real_true_verifies_an_address(make_app: MakeApp) -> None:
+    odd = ["true", "True", "1", 1, 1.0, None, MISSING, "false", False, 0, "", [], [True], {"value": True}]
+    profile: dict[str, object] = {}
+    with serving(lambda request, connection: connection.reply(profile)) as server:
+        client = google_at(make_app, server).test_client()
+        for number, value in enumerate([*odd, True]):
+            profile |= {**GOOD, "sub": f"{number}", "email": f"{number}@gmail.com", "email_verified": value}
+            if value is MISSING:
+                del profile["email_verified"]
+            user = sign_in(client, "google", "canary").user
+            assert (user["email"], user["email_verified"]) == (f"{number}@gmail.com", value is True), value
+
+
+@pytest.mark.parametrize(
+    "debug",
+    [
+        {"is_valid": False},
+        {"is_valid": "true"},
+        {"is_valid": 1},
+        {"is_valid": None},
+        {"type": "PAGE"},
+        {"type": "APP"},
+        {"type": "user"},
+        {"type": None},
+        {"expires_at": 1},
+        {"expires_at": -1},
+        {"expires_at": "9999999999"},
+        {"user_id": None},
+        {"user_id": ""},
+    ],
+    ids=repr,
+)
+def test_s25_what_facebook_does_not_call_a_valid_token_of_a_user_is_refused(
+    app: Flask, standins: StandIns, debug: dict[str, object]
+) -> None:
+    refuse(app, "facebook", standins.facebook.token(ADA, **debug))
+    if "user_id" not in debug:
+        assert profiles_asked(standins) == []
+
+
+def test_s25_what_facebook_does_not_say_is_not_assumed(app: Flask, standins: StandIns) -> None:
+    for missing in ("app_id", "is_valid", "type", "expires_at", "user_id"):
+        token = standins.facebook.token(ADA)
+        del standins.facebook.grants[token].debug[missing]
+        refuse(app, "facebook", token)
+    assert profiles_asked(standins) == []
+
+
+def test_s26_what_a_microsoft_token_says_of_itself_counts_only_if_graph_accepts_it(
+    app: Flask, standins: StandIns
+) -> None:
+    microsoft = standins.microsoft
+    refuse(app, "microsoft", microsoft.forged_token(ADA))
+    refuse(
+        app, "microsoft", microsoft.forged_token(ADA, iss="https://evil.example/", appid=None, azp=microsoft.client_id)
+    )
+    assert standins.asked == ["GET /microsoft/v1.0/me"] * 2
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"appid": None},
+        {"appid": None, "azp": Microsoft.other_client_id},
+        {"appid": Microsoft.other_client_id, "azp": Microsoft.client_id},
+        {"appid": "", "azp": Microsoft.client_id},
+        {"tid": None},
+        {"oid": None},
+    ],
+    ids=repr,
+)
+def test_s26_a_microsoft_token_that_does_not_name_us_is_refused_though_graph_would_accept_it(
+    app: Flask, standins: StandIns, claims: dict[str, object]
+) -> None:
+    refuse(app, "microsoft", standins.microsoft.token(ADA, **claims))
+    assert standins.asked == []
+
+
+def test_s26_a_microsoft_token_of_another_tenant_or_subject_is_not_the_persons(
+    app: Flask, client: FlaskClient, standins: StandIns
+) -> None:
+    sign_in(client, "microsoft", standins.microsoft.token(ADA))
+    for odd in ([ADA.subject], {"id": ADA.subject}, 1001, True, "", "1001\0", "\ud800", "x" * 256):
+        refuse(app, "microsoft", standins.microsoft.token(ADA, oid=odd))
+    for odd in ([ADA.tenant], {"id": ADA.tenant}, 1, True, "\0", "\ud800", "x" * 256):
+        refuse(app, "microsoft", standins.microsoft.token(ADA, tid=odd))
+
+
+def jwt_of(payload: bytes) -> str:
+    return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b'{"alg":"RS256"}', payload, b"canary"))
+
+
+def test_s26_what_is_no_jwt_is_refused_unasked(app: Flask, standins: StandIns) -> None:
+    payloads = [b"", b"[]", b'"x"', b"null", b"7", b"{", b"\xff", b"[" * 9000, b'{"a":' * 1500, b"9" * 9000, b"NaN"]
+    texts = [
+        "canary",
+        "canary.",
+        "canary..",
+        ".canary.",
+        "a.canary",
+        "a.b.c.canary",
+        "a.!canary!.c",
+        "...",
+        "canary=.=.=",
+    ]
+    for token in [*map(jwt_of, payloads), *texts]:
+        refuse(app, "microsoft", token)
+    assert standins.asked == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_s27_a_token_of_one_provider_is_worth_nothing_at_another(app: Flask, standins: StandIns, provider: str) -> None:
+    for other in PROVIDERS:
+        if other != provider:
+            refuse(app, provider, token_of(standins, other, ADA))
+    assert profiles_asked(standins) == []
+
+
+def test_an_id_token_sent_as_an_access_token_is_named_in_the_refusal(app: Flask, standins: StandIns) -> None:
+    for provider, ours in (
+        ("google", standins.google.client_id),
+        ("facebook", standins.facebook.client_id),
+        ("microsoft", standins.microsoft.client_id),
+    ):
+        said = refuse(app, provider, standins.microsoft.forged_token(ADA, aud=ours, appid=None))["detail"]
+        assert "id_token" in said
+        foreign = standins.microsoft.forged_token(ADA, aud="another", appid=None)
+        assert "id_token" not in refuse(app, provider, foreign)["detail"]
+
+
+NO_TOKENS: list[object] = [
+    None,
+    True,
+    7,
+    1.5,
+    [],
+    ["canary"],
+    {},
+    {"access_token": "canary"},
+    "",
+    " ",
+    " canary",
+    "canary\r\nX-Injected: 1",
+    "canary\n",
+    "canary\0",
+    "canary\x7f",
+    "canaré",
+    "\ud800",
+    "canary\u2028",
+    "c" * 16385,
+]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_s28_what_can_be_no_token_is_a_400_and_nothing_is_asked(app: Flask, standins: StandIns, provider: str) -> None:
+    for value in NO_TOKENS:
+        refuse(app, provider, value, 400, "invalid_request")
+    path = f"/api/auth/{provider}/"
+    client = app.test_client()
+    good = token_of(standins, provider, ADA)
+    assert_error(client.post(path, json={"access_token": "c" * 100_000}), 413, "request_too_large")
+    assert_error(client.post(path, json={"token": good}), 400, "invalid_request", "access_token")
+    assert_error(client.post(f"{path}?access_token={good}", json={}), 400, "invalid_request", "access_token")
+    assert_error(client.post(path, data={"access_token": good}), 400, "invalid_request")
+    twice = f'{{"access_token": "canary", "access_token": "{good}"}}'
+    assert_error(client.post(path, data=twice, content_type="application/json"), 400, "invalid_request")
+    assert standins.asked == []
+
+
+ODD_TOKENS = [
+    "canary&access_token=victim",
+    "canary&input_token=victim#",
+    "canary%00",
+    "canary%0d%0aX-Injected:%201",
+    "canary+%2B+",
+    "../../canary/../me?x=",
+    "//canary.example/",
+    "http://canary.example/",
+    "canary?fields=id;DROP",
+    "canary|secret",
+    "{canary}$.%s%(x)s{0}",
+    "'\"<canary>\\",
+    "%ud800canary",
+    "c" * 16384,
+]
+
+
+def answer_as_every_provider(request: Request, connection: Connection) -> None:
+    """Whatever the token, it is ours and of subject 1001."""
+    if request.path.endswith("/debug_token"):
+        debug = {"app_id": "ours", "user_id": "1001", "is_valid": True, "type": "USER", "expires_at": 0}
+        connection.reply({"data": debug})
+    else:
+        connection.reply({**GOOD, "id": "1001"})
+
+
+def assert_carried_whole(asked: list[Request], token: str) -> None:
+    """The two calls of Google and the two of Facebook, each with the token as one value and in no other place."""
+    assert [request.path for request in asked] == ["/tokeninfo", "/userinfo", "/v25.0/debug_token", "/v25.0/me"]
+    tokeninfo, userinfo, debug_token, me = asked
+    assert (tokeninfo.target, userinfo.target) == ("/tokeninfo", "/userinfo"), "never in an address"
+    assert parse_qsl(tokeninfo.body, keep_blank_values=True, strict_parsing=True) == [("access_token", token)]
+    assert userinfo.headers["authorization"] == f"Bearer {token}"
+    queries = [parse_qsl(urlsplit(one.target).query, keep_blank_values=True) for one in (debug_token, me)]
+    assert queries[0] == [("input_token", token), ("access_token", "ours|the app's secret")]
+    assert [name for name, _ in queries[1]] == ["fields", "access_token", "appsecret_proof"]
+    assert dict(queries[1])["access_token"] == token
+    for request in asked:
+        assert request.headers.keys() <= {
+            "host",
+            "accept",
+            "accept-encoding",
+            "user-agent",
+            "content-type",
+            "content-length",
+            "authorization",
+        }
+
+
+@contextmanager
+def google_and_facebook() -> Iterator[tuple[RawServer, dict[str, object]]]:
+    with serving(answer_as_every_provider) as server:
+        yield (
+            server,
+            {
+                "providers__google__client_id": "ours",
+                "providers__google__tokeninfo_url": f"{server.url}/tokeninfo",
+                "providers__google__userinfo_url": f"{server.url}/userinfo",
+                "providers__facebook__client_id": "ours",
+                "providers__facebook__client_secret": "the app's secret",
+                "providers__facebook__graph_url": server.url,
+            },
+        )
+
+
+def test_s28_an_odd_token_is_one_encoded_parameter_and_causes_no_other_call(make_app: MakeApp) -> None:
+    with google_and_facebook() as (server, settings):
+        client = make_app(**settings).test_client()
+        for token in ODD_TOKENS:
+            server.asked.clear()
+            sign_in(client, "google", token)
+            sign_in(client, "facebook", token)
+            assert_carried_whole(server.asked, token)
+
+
+def test_s28_every_token_is_one_encoded_parameter_and_causes_no_other_call() -> None:
+    with google_and_facebook() as (server, changes):
+        settings = settings_for("sqlite:////nowhere/authserver.db", **changes)
+        facebook, google = enabled_providers(settings)
+        connections = Upstream()
+
+        @hypothesis_settings(max_examples=50, deadline=None)
+        @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=200))
+        def carried_whole(token: str) -> None:
+            server.asked.clear()
+            for enabled in (google, facebook):
+                assert identify_by_access_token(enabled, connections.ask(), token).subject == "1001"
+            assert_carried_whole(server.asked, token)
+
+        carried_whole()
+
+
+def google_at(make_app: MakeApp, server: RawServer, **names: str) -> Flask:
+    """An application with Google at the server, and once more under each name, with that path before its own."""
+    changes: dict[str, object] = {}
+    for name, path in {"google": "", **names}.items():
+        changes[f"providers__{name}__client_id"] = GOOD["aud"]
+        changes[f"providers__{name}__tokeninfo_url"] = f"{server.url}{path}/tokeninfo"
+        changes[f"providers__{name}__userinfo_url"] = f"{server.url}{path}/userinfo"
+    return make_app(factories=dict.fromkeys(names, google.provider), **changes)
+
+
+@pytest.mark.parametrize("fault", QUICK)
+def test_s29_an_upstream_that_makes_no_sense_is_a_503(make_app: MakeApp, fault: str) -> None:
+    faulty_path = "/tokeninfo"
+
+    def answer(request: Request, connection: Connection) -> None:
+        QUICK[fault](connection) if request.path == faulty_path else connection.reply(GOOD)
+
+    with serving(answer) as server:
+        app = google_at(make_app, server)
+        refuse(app, "google", "canary", 503, "provider_unavailable")
+        assert server.paths == ["POST /tokeninfo"]
+        faulty_path = "/userinfo"
+        refuse(app, "google", "canary", 503, "provider_unavailable")
+        assert server.paths[1:] == ["POST /tokeninfo", "GET /userinfo"]
+        faulty_path = ""
+        sign_in(app.test_client(), "google", "canary")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_s29_a_provider_that_refuses_the_token_is_available(make_app: MakeApp, status: int) -> None:
+    refusing = ["/tokeninfo"]
+    with serving(
+        lambda request, connection: connection.reply(GOOD, status if request.path in refusing else 200)
+    ) as server:
+        app = google_at(make_app, server)
+        refuse(app, "google", "canary")
+        refusing[:] = ["/userinfo"]
+        refuse(app, "google", "canary")
+        assert server.paths == ["POST /tokeninfo", "POST /tokeninfo", "GET /userinfo"]
+
+
+def test_s29_a_slow_upstream_is_given_up_however_it_drips(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once, each as a provider of its own, slow at its first call and at its second."""
+    monkeypatch.setattr(upstream, "TOTAL", 0.4)
+    outcomes: SimpleQueue[tuple[str, bool]] = SimpleQueue()
+
+    def answer(request: Request, connection: Connection) -> None:
+        _, slow_path, fault, path = request.path.split("/")
+        if path != slow_path:
+            connection.reply(GOOD)
+        else:
+            outcomes.put((f"{slow_path}_{fault}", SLOW[fault](connection)))
+
+    names = {f"{path}_{fault}": f"/{path}/{fault}" for path in ("tokeninfo", "userinfo") for fault in SLOW}
+    with serving(answer) as server:
+        app = google_at(make_app, server, **names)
+        with ThreadPoolExecutor(len(names)) as threads:
+            answers = list(threads.map(lambda name: post(app.test_client(), name, "canary"), names))
+        given_up = dict(outcomes.get(timeout=2 * PATIENCE) for _ in names)
+    for one in answers:
+        assert_error(one, 503, "provider_unavailable")
+        assert int(one.headers["Retry-After"]) > 0
+    assert given_up == dict.fromkeys(names, True), "the server would have gone on for longer: the client hung up"
+
+
+def test_s29_other_requests_are_served_while_a_provider_does_not_answer(
+    app: Flask, client: FlaskClient, make_app: MakeApp, standins: StandIns
+) -> None:
+    asked, released = threading.Event(), threading.Event()
+
+    def answer(request: Request, connection: Connection) -> None:
+        asked.set()
+        released.wait(upstream.TOTAL)
+        connection.reply(GOOD)
+
+    with serving(answer) as server, ThreadPoolExecutor(1) as threads:
+        app = make_app(**{**settings_of(standins), "providers__google__tokeninfo_url": f"{server.url}/tokeninfo"})
+        waiting = threads.submit(post, app.test_client(), "google", "canary")
+        assert asked.wait(upstream.TOTAL)
+        person = sign_up(client)
+        assert log_in(client, person.user["email"]).status_code == 200
+        assert client.get("/api/me/", headers=person.bearer).status_code == 200
+        sign_in(client, "facebook", standins.facebook.token(replace(ADA, email=None)))
+        assert not waiting.done(), "all of that was served while the provider had not answered"
+        released.set()
+        assert_error(waiting.result(), 401, "provider_token_not_valid")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_s29_a_provider_that_refuses_connections_is_a_503_and_the_others_work(
+    make_app: MakeApp, standins: StandIns, provider: str
+) -> None:
+    closed = f"http://127.0.0.1:{free_port()}"
+    changes = {"google__tokeninfo_url": closed, "facebook__graph_url": closed, "microsoft__graph_url": closed}
+    down = {name: value for name, value in changes.items() if name.startswith(provider)}
+    app = make_app(**settings_of(standins, **down))
+    refuse(app, provider, token_of(standins, provider, ADA), 503, "provider_unavailable")
+    assert standins.asked == []
+    for number, other in enumerate(PROVIDERS):
+        if other != provider:
+            sign_in(app.test_client(), other, token_of(standins, other, Person(subject=f"{number}")))
