@@ -8,6 +8,7 @@ from flask import Flask, Response
 from sqlalchemy import make_url
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authserver import core, errors, migrations
 from authserver.cors import allow_origins
@@ -34,6 +35,8 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
     app.config.update(flask_config(settings))
     app.extensions["authserver.settings"] = settings
     app.extensions["authserver.upstream"] = Upstream()
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     app.url_map.merge_slashes = False  # a doubled slash is a 404, not a redirect
     app.wsgi_app = core.with_and_without_slash(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]

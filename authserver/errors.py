@@ -20,6 +20,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not_authenticated": (401, "Authentication credentials were not provided."),
     "no_active_account": (401, "No active account found with the given credentials."),
     "provider_token_not_valid": (401, "The provider's token was refused or was issued to another application."),
+    "reauthentication_required": (403, "Sign in again, or confirm your password, before this change."),
     "not_found": (404, "Not found."),
     "method_not_allowed": (405, "This method is not allowed here."),
     "account_exists": (409, "An account with this e-mail address already exists."),

@@ -113,8 +113,16 @@ class Settings(BaseModel):
     access_token_lifetime: Seconds = 3600
     refresh_token_lifetime: Seconds = 86400
     fresh_lifetime: Seconds = 600
+    refresh_rotation: bool = False
+    session_lifetime: Seconds | None = None
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     password_min_length: Annotated[int, Field(ge=1, le=256)] = 8
     providers: dict[str, dict[str, str]] = Field(default={}, repr=False)
+
+    @property
+    def session_seconds(self) -> int:
+        """From sign-in to the absolute end of a session."""
+        return self.session_lifetime or (30 * 86400 if self.refresh_rotation else self.refresh_token_lifetime)
 
     @property
     def production(self) -> bool:

@@ -47,18 +47,23 @@ def test_every_setting_is_documented_with_its_default() -> None:
     fields = Settings.model_fields
     names = {f"AUTHSERVER_{name.upper()}" for name in fields} - {"AUTHSERVER_PROVIDERS"}
     assert documented.keys() == names | {"AUTHSERVER_PROVIDERS__<NAME>__<OPTION>"}
-    said_otherwise = {"database_url", "public_url", "audience", "secret_key", "providers"}
+    said_otherwise = {"database_url", "public_url", "audience", "secret_key", "session_lifetime", "providers"}
     for name in fields.keys() - said_otherwise:
         default = fields[name].default
-        expected = "none" if default in (None, ()) else f"`{default}`"
+        expected = "none" if default in (None, ()) else f"`{default}`".replace("False", "false")
         assert documented[f"AUTHSERVER_{name.upper()}"] == expected
+
+
+def documented_path(rule: str) -> str:
+    slash = "" if rule.endswith(".json") else "/"
+    return re.sub(r"<uuid:\w+>", "<id>", rule).replace("google", "<name>") + slash
 
 
 def test_every_endpoint_is_documented(make_app: MakeApp) -> None:
     app = make_app(providers__google__client_id="id")
     documented = {row[0].replace("`", "") for row in rows("docs/endpoints.md") if row[0].startswith(("GET ", "P", "D"))}
     served_here = {
-        f"{method} {rule.rule}".replace("google", "<name>") + ("" if rule.rule.endswith(".json") else "/")
+        f"{method} {documented_path(rule.rule)}"
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }

@@ -9,9 +9,10 @@ from authserver.extensions import fetch_one, writing
 from authserver.models import Session, User
 from authserver.passwords.hashing import hash_password, matches
 from authserver.sessions import flows as sessions
+from authserver.visitor import Visitor
 
 
-def sign_up(email: str, password: str, first_name: str, last_name: str) -> tuple[User, Session]:
+def sign_up(email: str, password: str, first_name: str, last_name: str, visitor: Visitor) -> tuple[User, Session]:
     """A new account and its first session; the password has passed the policy."""
     if fetch_one(select(User.id).where(User.email == email)):
         raise ApiError("account_exists")
@@ -20,12 +21,12 @@ def sign_up(email: str, password: str, first_name: str, last_name: str) -> tuple
         with writing() as transaction:
             transaction.add(user)
             transaction.flush()
-            return user, sessions.start(transaction, user)
+            return user, sessions.start(transaction, user, visitor, "password")
     except IntegrityError:  # another sign-up was faster
         raise ApiError("account_exists") from None
 
 
-def log_in(email: str, password: str) -> tuple[User, Session]:
+def log_in(email: str, password: str, visitor: Visitor) -> tuple[User, Session]:
     """A new session; an unknown address, a wrong password and a disabled account cost and answer the same."""
     found = fetch_one(select(User.id, User.password_hash).where(User.email == email))
     if not matches(found.password_hash if found else None, password) or found is None:
@@ -39,7 +40,7 @@ def log_in(email: str, password: str) -> tuple[User, Session]:
         )
         if user is None:
             raise ApiError("no_active_account")
-        return user, sessions.start(transaction, user)
+        return user, sessions.start(transaction, user, visitor, "password")
 
 
 def change_profile(user_id: UUID, changes: Mapping[str, str]) -> User:

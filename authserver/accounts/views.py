@@ -3,9 +3,11 @@ from flask.typing import ResponseReturnValue
 
 from authserver.accounts import flows
 from authserver.body import Body, Email, Name, Password, read
+from authserver.errors import invalid
 from authserver.passwords.policy import check_new_password
 from authserver.sessions.answer import signed_in_json, user_json
 from authserver.tokens.guard import Caller, signed_in
+from authserver.visitor import visitor
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api")
 
@@ -23,6 +25,12 @@ class LoginBody(Body):
     password: Password
 
 
+class TokenBody(Body):
+    email: Email | None = None
+    username: Email | None = None
+    password: Password
+
+
 class ProfileBody(Body):
     first_name: Name = ""
     last_name: Name = ""
@@ -33,7 +41,7 @@ def signup() -> ResponseReturnValue:
     """A new account with an e-mail address and a password, signed in."""
     body = read(SignupBody)
     check_new_password(body.password, body.password_confirm, body.email)
-    user, session = flows.sign_up(body.email, body.password, body.first_name, body.last_name)
+    user, session = flows.sign_up(body.email, body.password, body.first_name, body.last_name, visitor())
     return jsonify(signed_in_json(user, session)), 201
 
 
@@ -41,7 +49,18 @@ def signup() -> ResponseReturnValue:
 def login() -> Response:
     """A sign-in with e-mail address and password."""
     body = read(LoginBody)
-    return jsonify(signed_in_json(*flows.log_in(body.email, body.password)))
+    return jsonify(signed_in_json(*flows.log_in(body.email, body.password, visitor())))
+
+
+@blueprint.post("/token")
+def token() -> Response:
+    """Login under djangorestframework-simplejwt's name, which calls the address `username`."""
+    body = read(TokenBody)
+    email = body.email or body.username
+    if email is None:
+        raise invalid("username", "This field is required.")
+    answer = signed_in_json(*flows.log_in(email, body.password, visitor()))
+    return jsonify(access=answer["access"], refresh=answer["refresh"])
 
 
 @blueprint.get("/me")

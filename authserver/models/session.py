@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authserver.clock import now
@@ -16,5 +16,11 @@ class Session(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
+    last_used_at: Mapped[datetime] = mapped_column(default=now)  # coarse: see sessions/flows.py
     expires_at: Mapped[datetime]  # no refreshing from then on
     revoked_at: Mapped[datetime | None]
+    method: Mapped[str] = mapped_column(String(50))  # "password", or the provider's name
+    ip: Mapped[str] = mapped_column(String(45))
+    user_agent: Mapped[str] = mapped_column(String(255))
+    generation: Mapped[int] = mapped_column(default=0)  # how often its refresh token was rotated
+    rotated_at: Mapped[datetime | None]

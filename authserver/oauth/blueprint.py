@@ -8,6 +8,7 @@ from authserver.oauth.registry import Enabled
 from authserver.oauth.upstream import Upstream
 from authserver.oauth.verify import identify_by_access_token
 from authserver.sessions.answer import signed_in_json
+from authserver.visitor import visitor
 
 
 class ProviderBody(Body):
@@ -23,6 +24,6 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
         body = read(ProviderBody)
         upstream: Upstream = current_app.extensions["authserver.upstream"]
         identity = identify_by_access_token(enabled, upstream.ask(), body.access_token)
-        return jsonify(signed_in_json(*linking.sign_in(enabled.name, identity)))
+        return jsonify(signed_in_json(*linking.sign_in(enabled.name, identity, visitor())))
 
     return blueprint

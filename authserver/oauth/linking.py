@@ -9,24 +9,25 @@ from authserver.extensions import writing
 from authserver.models import Identity, Session, User
 from authserver.oauth import provider
 from authserver.sessions import flows as sessions
+from authserver.visitor import Visitor
 
 
-def sign_in(name: str, identity: provider.Identity) -> tuple[User, Session]:
+def sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session]:
     """The account of this identity, or a new one; raises `account_exists` where its e-mail is another account's."""
     try:
-        return _sign_in(name, identity)
+        return _sign_in(name, identity, visitor)
     except IntegrityError:
         # Another request made the identity, or an account with its address, in between. The second look finds the
         # identity or refuses the address: an account is never found by e-mail.
-        return _sign_in(name, identity)
+        return _sign_in(name, identity, visitor)
 
 
-def _sign_in(name: str, identity: provider.Identity) -> tuple[User, Session]:
+def _sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session]:
     with writing() as transaction:
         user = _owner(transaction, name, identity) or _join(transaction, name, identity)
         if user.disabled_at is not None:
             raise ApiError("no_active_account")
-        return user, sessions.start(transaction, user)
+        return user, sessions.start(transaction, user, visitor, name)
 
 
 def _owner(transaction: Transaction, name: str, identity: provider.Identity) -> User | None:

@@ -42,8 +42,21 @@ def user_json(user: Person) -> dict[str, Any]:
 def signed_in_json(user: User, session: Session) -> dict[str, Any]:
     return {
         "access": access_token(user.id, session.id, fresh=True),
-        "refresh": refresh_token(user.id, session.id, session.expires_at),
+        "refresh": refresh_token(user.id, session.id, 0, session.created_at, session.expires_at),
         "user": user_json(user),
+    }
+
+
+def session_json(session: Session, current: UUID) -> dict[str, Any]:
+    return {
+        "id": str(session.id),
+        "current": session.id == current,
+        "created_at": rfc3339(session.created_at),
+        "last_used_at": rfc3339(session.last_used_at),
+        "expires_at": rfc3339(session.expires_at),
+        "user_agent": session.user_agent,
+        "ip": session.ip,
+        "method": session.method,
     }
 
 

@@ -1,44 +1,68 @@
+from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
 from authserver.errors import ApiError
-from authserver.extensions import current_settings, writing
+from authserver.extensions import current_settings, db, writing
 from authserver.models import Session, User
-from authserver.tokens.guard import find_caller
-from authserver.tokens.issue import access_token
 from authserver.tokens.verify import Kind, verify
+from authserver.visitor import Visitor
 
 
-def start(transaction: Transaction, user: User) -> Session:
-    """A new session of the user's, written in the caller's transaction."""
+def start(transaction: Transaction, user: User, visitor: Visitor, method: str) -> Session:
+    """A new session of the user's, written in the caller's transaction.
+
+    `method` is "password" or the name of the provider.
+    """
     begun = now()
-    lifetime = timedelta(seconds=current_settings().refresh_token_lifetime)
-    session = Session(user_id=user.id, created_at=begun, expires_at=begun + lifetime)
+    session = Session(
+        user_id=user.id,
+        created_at=begun,
+        last_used_at=begun,
+        expires_at=begun + timedelta(seconds=current_settings().session_seconds),
+        method=method,
+        ip=visitor.ip,
+        user_agent=visitor.user_agent,
+    )
     transaction.add(session)
     return session
 
 
-def refresh(token: str) -> str:
-    """A new access token for a refresh token whose session is live and not at its end."""
-    caller = find_caller(verify(token, "refresh"))
-    if caller.session_expires_at <= now():
-        raise ApiError("token_not_valid")
-    return access_token(caller.id, caller.session_id, fresh=False)
+def live_sessions(user_id: UUID) -> Sequence[Session]:
+    """Where the user is signed in, newest first."""
+    return db.session.scalars(
+        select(Session)
+        .where(Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now())
+        .order_by(Session.created_at.desc())
+    ).all()
 
 
-def end(token: str, kind: Kind) -> None:
+def end_by_token(token: str, kind: Kind) -> None:
     """Ends the session of a token of ours, at once and for good; an expired or revoked one has nothing left to end."""
     claims = verify(token, kind, even_expired=True)
     with writing() as transaction:
-        transaction.execute(
-            update(Session)
-            .where(
-                Session.id == claims.session_id,
-                Session.user_id == claims.user_id,
-                Session.revoked_at.is_(None),
-            )
-            .values(revoked_at=now())
-        )
+        end(transaction, claims.user_id, Session.id == claims.session_id)
+
+
+def end_one(user_id: UUID, session_id: UUID) -> None:
+    """Ends one of the user's live sessions; raises `not_found` for any other."""
+    with writing() as transaction:
+        if not end(transaction, user_id, Session.id == session_id, Session.expires_at > now()):
+            raise ApiError("not_found")
+
+
+def end_others(user_id: UUID, session_id: UUID) -> None:
+    with writing() as transaction:
+        end(transaction, user_id, Session.id != session_id)
+
+
+def end(transaction: Transaction, user_id: UUID, *which: ColumnElement[bool]) -> int:
+    """Ends those of the user's sessions, in the caller's transaction; returns how many were not over before."""
+    ended = transaction.execute(
+        update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None), *which).values(revoked_at=now())
+    )
+    return ended.rowcount  # type: ignore[attr-defined, no-any-return]

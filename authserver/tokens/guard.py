@@ -10,6 +10,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import bindparam, select
 
+from authserver.clock import now
 from authserver.errors import ApiError
 from authserver.extensions import fetch_one
 from authserver.models import Session, User
@@ -31,6 +32,8 @@ class Caller(NamedTuple):
     session_id: UUID
     session_expires_at: datetime
 
+
+View = Callable[Concatenate[Caller, P], ResponseReturnValue]
 
 LIVE = select(
     User.id,
@@ -66,18 +69,38 @@ def bearer_token() -> str:
     return token
 
 
-def signed_in(
-    view: Callable[Concatenate[Caller, P], ResponseReturnValue],
-) -> Callable[P, ResponseReturnValue]:
-    """A view for people who are signed in, given the `Caller` first; anyone else gets a 401 with its challenge."""
+def authenticate() -> tuple[Caller, Claims]:
+    """Who sends this request, by its Bearer token; anyone else gets a 401 with its challenge."""
+    try:
+        claims = verify(bearer_token(), "access")
+        return find_caller(claims), claims
+    except ApiError as error:
+        error.headers.update(CHALLENGE)
+        raise
+
+
+def signed_in(view: View[P]) -> Callable[P, ResponseReturnValue]:
+    """A view for people who are signed in, given the `Caller` first."""
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        try:
-            caller = find_caller(verify(bearer_token(), "access"))
-        except ApiError as error:
-            error.headers.update(CHALLENGE)
-            raise
+        return view(authenticate()[0], *args, **kwargs)
+
+    return guarded
+
+
+def freshly_signed_in(view: View[P]) -> Callable[P, ResponseReturnValue]:
+    """The same for a sensitive change: the sign-in, or a reauthentication, has to be recent."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        caller, claims = authenticate()
+        if not is_fresh(claims):
+            raise ApiError("reauthentication_required")
         return view(caller, *args, **kwargs)
 
     return guarded
+
+
+def is_fresh(claims: Claims) -> bool:
+    return now().timestamp() < claims.fresh_until

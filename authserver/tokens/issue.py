@@ -1,7 +1,7 @@
 """Issuing tokens, by flask-jwt-extended, with the times of our own clock."""
 
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from flask_jwt_extended import create_access_token, create_refresh_token
 
@@ -26,15 +26,23 @@ def access_token(user_id: UUID, session_id: UUID, *, fresh: bool) -> str:
     return token
 
 
-def refresh_token(user_id: UUID, session_id: UUID, expires_at: datetime) -> str:
-    """A refresh token that lives until `expires_at`, the end of its session."""
-    issued = int(now().timestamp())
+def refresh_token(
+    user_id: UUID, session_id: UUID, generation: int, issued_at: datetime, session_expires_at: datetime
+) -> str:
+    """A refresh token, which never outlives its session. Asked for twice with the same values it is the same one."""
+    issued = int(issued_at.timestamp())
+    expires = min(issued + current_settings().refresh_token_lifetime, int(session_expires_at.timestamp()))
     token: str = create_refresh_token(
         str(user_id),
-        additional_claims=_claims(session_id, issued, int(expires_at.timestamp())),
+        additional_claims={"jti": refresh_token_id(session_id, generation), **_claims(session_id, issued, expires)},
         additional_headers={"kid": key_ring().signing().kid},
     )
     return token
+
+
+def refresh_token_id(session_id: UUID, generation: int) -> str:
+    """The `jti` of a session's refresh token: it names the generation, so that no list of tokens has to be kept."""
+    return str(uuid5(session_id, f"refresh {generation}"))
 
 
 def _claims(session_id: UUID, issued: int, expires: int) -> dict[str, object]:

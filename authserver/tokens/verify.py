@@ -27,6 +27,8 @@ class Claims:
 
     user_id: UUID
     session_id: UUID
+    token_id: str
+    fresh_until: float  # seconds since the epoch; 0 for a token that never was fresh
 
 
 @jwt.encode_key_loader
@@ -72,4 +74,4 @@ def _checked(claims: dict[str, Any], kind: Kind, even_expired: bool) -> Claims:
         raise InvalidTokenError
     if max(iat, nbf) > moment + SKEW or (exp <= moment and not even_expired):
         raise InvalidTokenError
-    return Claims(user_id=UUID(claims["sub"]), session_id=UUID(claims["sid"]))
+    return Claims(UUID(claims["sub"]), UUID(claims["sid"]), jti, float(claims.get("fresh") or 0))
