@@ -1,0 +1,23 @@
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authserver.clock import now
+from authserver.extensions import Model, new_id
+
+
+class Mail(Model):
+    """A mail that a change committed and that is still to be delivered; `sealed`, since it may hold a token."""
+
+    __tablename__ = "mails"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime | None] = mapped_column(default=now, index=True)  # null: delivered, or given up
+    delivered_at: Mapped[datetime | None]  # kept in development alone, where mails are read here
