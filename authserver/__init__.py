@@ -18,10 +18,11 @@ def create_app() -> "Flask":
     `authserver.oauth.provider` loads no Flask.
     """
     from authserver.app import create_app as build
+    from authserver.app import serving
     from authserver.settings import SettingsError
 
     try:
-        return build()
+        return serving(build())
     except SettingsError as error:
         print(f"authserver: {error}", file=sys.stderr, flush=True)
         raise SystemExit(CANNOT_START) from None

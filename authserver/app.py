@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authserver import core, errors, migrations
 from authserver.cors import allow_origins
+from authserver.emails import delivery
 from authserver.extensions import db, engine_options, jwt, prepare_engine
 from authserver.oauth.blueprint import provider_blueprint
 from authserver.oauth.provider import ProviderFactory
@@ -49,6 +50,12 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
     for enabled in enabled_providers(settings, providers):
         app.register_blueprint(provider_blueprint(enabled))
     check_database(app, settings)
+    return app
+
+
+def serving(app: Flask) -> Flask:
+    """The same application with what runs beside requests: for processes that serve, not for tests and commands."""
+    delivery.start(app)
     return app
 
 

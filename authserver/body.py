@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any, TypeVar
 
 from email_validator import EmailNotValidError, validate_email
-from flask import request
+from flask import Response, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from authserver.errors import ApiError
@@ -120,3 +120,10 @@ def _too_deep(value: Any) -> bool:
             for child in (one.values() if isinstance(one, dict) else one)
         ]
     return any(isinstance(one, dict | list) for one in level)
+
+
+def no_content() -> Response:
+    """A 204, which has no body and so no type of one."""
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response

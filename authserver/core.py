@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from flask import Blueprint
 
 from authserver.accounts.views import blueprint as accounts
+from authserver.emails.views import blueprint as emails
+from authserver.events.views import blueprint as events
 from authserver.passwords.views import blueprint as passwords
 from authserver.sessions.views import blueprint as sessions
 from authserver.tokens.views import blueprint as tokens
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 blueprint = Blueprint("core", __name__)
-for feature in (accounts, passwords, sessions, tokens):
+for feature in (accounts, emails, events, passwords, sessions, tokens):
     blueprint.register_blueprint(feature)
 
 

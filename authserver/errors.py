@@ -16,17 +16,21 @@ log = logging.getLogger(__name__)
 # code: (status, what is said where the raiser says nothing better)
 CODES: dict[str, tuple[int, str]] = {
     "invalid_request": (400, "The request is not valid."),
+    "one_time_token_not_valid": (400, "This link or code is not valid any more: it was used, replaced or has expired."),
     "token_not_valid": (401, "Given token not valid for any token type"),
     "not_authenticated": (401, "Authentication credentials were not provided."),
     "no_active_account": (401, "No active account found with the given credentials."),
     "provider_token_not_valid": (401, "The provider's token was refused or was issued to another application."),
     "reauthentication_required": (403, "Sign in again, or confirm your password, before this change."),
+    "signup_not_allowed": (403, "This server takes no new account for this address."),
+    "email_not_verified": (403, "Confirm your e-mail address first: a mail with a link was sent."),
     "not_found": (404, "Not found."),
     "method_not_allowed": (405, "This method is not allowed here."),
     "account_exists": (409, "An account with this e-mail address already exists."),
     "request_too_large": (413, "The request is too large."),
     "server_error": (500, "Something went wrong on the server."),
     "provider_unavailable": (503, "The provider cannot be reached right now. Try again in a moment."),
+    "mail_unavailable": (503, "No mail can be sent from here."),
     "temporarily_unavailable": (503, "The service is temporarily unavailable. Try again in a moment."),
 }
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
@@ -51,7 +55,7 @@ class ApiError(Exception):
         self.detail = detail or usual
         self.errors = errors
         self.headers = dict(headers or {})
-        if self.status == 503:
+        if self.status == 503 and code != "mail_unavailable":  # waiting does not help there
             self.headers.setdefault("Retry-After", str(RETRY_AFTER))
 
 

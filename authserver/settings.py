@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 PREFIX = "AUTHSERVER_"
 PROVIDERS = PREFIX + "PROVIDERS__"
@@ -92,6 +101,39 @@ Origins = Annotated[
     BeforeValidator(_split),
     AfterValidator(lambda values: tuple(one if one == "*" else origin(one) for one in values)),
 ]
+
+
+def _page_url(value: str) -> str:
+    """A page's address, kept as it is: a link's fragment is put behind it."""
+    base_url(value)
+    return value
+
+
+def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", value.lower()) for value in values):
+        raise ValueError("expected domains such as example.com, comma-separated")
+    return tuple(value.lower() for value in values)
+
+
+def _mail_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("expected smtp://user:password@host:port or smtps://user:password@host:port")
+    return value
+
+
+def _mail_from(value: str) -> str:
+    if not re.fullmatch(r"[^\s@<>,]+@[^\s@<>,]+", value):
+        raise ValueError("expected one address, such as no-reply@example.com")
+    return value
+
+
+PageUrl = Annotated[str, AfterValidator(_page_url)]
+Domains = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_domains)]
 Secret = Annotated[str, AfterValidator(_secret)]
 Seconds = Annotated[int, Field(ge=1, le=10 * 365 * 86400)]
 
@@ -117,12 +159,27 @@ class Settings(BaseModel):
     session_lifetime: Seconds | None = None
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     password_min_length: Annotated[int, Field(ge=1, le=256)] = 8
+    signup: Literal["open", "invited", "closed"] = "open"
+    signup_domains: Domains = ()
+    email_verification: Literal["off", "optional", "required"] = "optional"
+    email_verify_url: PageUrl | None = None
+    password_reset_url: PageUrl | None = None
+    new_device_mail: bool = True
+    mail_url: Annotated[str, AfterValidator(_mail_url)] | None = Field(default=None, repr=False)
+    mail_from: Annotated[str, AfterValidator(_mail_from)] | None = None
+    app_name: Annotated[str, Field(max_length=100)] = ""
+    app_url: PageUrl | None = None
+    template_path: DirectoryPath | None = None
     providers: dict[str, dict[str, str]] = Field(default={}, repr=False)
 
     @property
     def session_seconds(self) -> int:
         """From sign-in to the absolute end of a session."""
         return self.session_lifetime or (30 * 86400 if self.refresh_rotation else self.refresh_token_lifetime)
+
+    @property
+    def mail_sender(self) -> str:
+        return self.mail_from or f"no-reply@{urlsplit(self.public_url).hostname}"
 
     @property
     def production(self) -> bool:
@@ -145,6 +202,10 @@ class Settings(BaseModel):
     def _safe_in_production(self) -> Self:
         if self.production:
             require_https(PREFIX + "PUBLIC_URL", self.public_url)
+            for name in ("email_verify_url", "password_reset_url", "app_url"):
+                require_https(f"{PREFIX}{name.upper()}", getattr(self, name) or self.public_url)
+            if self.email_verification == "required" and not self.mail_url:
+                raise ValueError(f"{PREFIX}MAIL_URL: not set, and {PREFIX}EMAIL_VERIFICATION=required needs it")
             if "*" in self.cors_origins:
                 raise ValueError(f"{PREFIX}CORS_ORIGINS: * is refused in production, expected exact origins")
         return self
@@ -190,7 +251,10 @@ def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str
     try:
         if values.get("env") == "development" and "secret_key" not in values:
             values["secret_key"] = _development_secret(Path(values.get("instance_path", "instance")))
-        return Settings(**values, providers=providers), warnings
+        settings = Settings(**values, providers=providers)
+        if settings.production and not settings.mail_url:
+            warnings.append(f"{PREFIX}MAIL_URL is not set: no mail is sent, so nobody can reset a password")
+        return settings, warnings
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")

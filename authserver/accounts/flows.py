@@ -1,46 +1,118 @@
 from collections.abc import Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session as Transaction
 
+from authserver.accounts.joining import accept_invitation, check_may_join
+from authserver.emails.delivery import wake
+from authserver.emails.notices import send_link
 from authserver.errors import ApiError
-from authserver.extensions import fetch_one, writing
+from authserver.events.record import Happened, record
+from authserver.extensions import current_settings, fetch_one, writing
 from authserver.models import Session, User
-from authserver.passwords.hashing import hash_password, matches
+from authserver.passwords.hashing import hash_password, is_outdated, matches
 from authserver.sessions import flows as sessions
+from authserver.tokens.one_time import Purpose
 from authserver.visitor import Visitor
 
 
-def sign_up(email: str, password: str, first_name: str, last_name: str, visitor: Visitor) -> tuple[User, Session]:
-    """A new account and its first session; the password has passed the policy."""
-    if fetch_one(select(User.id).where(User.email == email)):
+@dataclass(frozen=True)
+class Newcomer:
+    """What a sign-up says; the password has passed the policy."""
+
+    email: str
+    password: str
+    first_name: str = ""
+    last_name: str = ""
+    invitation: str | None = None
+
+
+def sign_up(newcomer: Newcomer, visitor: Visitor) -> tuple[User, Session] | None:
+    """A new account and its first session; None where the address has to be verified before anything else.
+
+    Where that is required, nobody learns whether the address has an account already: its owner does, by mail.
+    """
+    check_may_join(newcomer.email, newcomer.invitation, proved=False)
+    hidden = current_settings().email_verification == "required"
+    taken = fetch_one(select(User.id).where(User.email == newcomer.email)) is not None
+    if taken and not hidden:
         raise ApiError("account_exists")
-    user = User(email=email, password_hash=hash_password(password), first_name=first_name, last_name=last_name)
+    password_hash = hash_password(newcomer.password)
     try:
         with writing() as transaction:
-            transaction.add(user)
-            transaction.flush()
-            return user, sessions.start(transaction, user, visitor, "password")
-    except IntegrityError:  # another sign-up was faster
-        raise ApiError("account_exists") from None
+            signed_up = _join(transaction, newcomer, password_hash, visitor)
+    except IntegrityError:  # the address was taken, or another sign-up was faster
+        if not hidden:
+            raise ApiError("account_exists") from None
+        _tell_owner(newcomer.email, visitor)
+        signed_up = None
+    wake()
+    return signed_up
+
+
+def _join(
+    transaction: Transaction, newcomer: Newcomer, password_hash: str, visitor: Visitor
+) -> tuple[User, Session] | None:
+    user = User(
+        email=newcomer.email,
+        password_hash=password_hash,
+        first_name=newcomer.first_name,
+        last_name=newcomer.last_name,
+    )
+    transaction.add(user)
+    transaction.flush()
+    # Whoever has the invitation's token got it by a mail to this address, or from the operator, who vouches for it.
+    user.email_verified = accept_invitation(transaction, newcomer.email, newcomer.invitation, proved=False)
+    record(transaction, Happened.SIGNED_UP, visitor, user.id)
+    verification = current_settings().email_verification
+    if verification != "off" and not user.email_verified:
+        send_link(transaction, "verify", Purpose.VERIFY, user, newcomer.email, visitor)
+        if verification == "required":
+            return None
+    return user, sessions.start(transaction, user, visitor, "password")
+
+
+def _tell_owner(email: str, visitor: Visitor) -> None:
+    """A link to set the password: whoever reads the mail gets in, and whoever signed up before them is out."""
+    with writing() as transaction:
+        user = transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+        if user is not None:
+            send_link(transaction, "account_exists", Purpose.RESET, user, email, visitor)
 
 
 def log_in(email: str, password: str, visitor: Visitor) -> tuple[User, Session]:
     """A new session; an unknown address, a wrong password and a disabled account cost and answer the same."""
     found = fetch_one(select(User.id, User.password_hash).where(User.email == email))
     if not matches(found.password_hash if found else None, password) or found is None:
+        _remember_failure(found.id if found else None, visitor)
         raise ApiError("no_active_account")
+    better_hash = hash_password(password) if is_outdated(found.password_hash) else None
     with writing() as transaction:
         # What was read before the hash may have changed: the lock makes a password reset come before or after.
         user = transaction.scalar(
             select(User)
             .where(User.id == found.id, User.password_hash == found.password_hash, User.disabled_at.is_(None))
-            .with_for_update(read=True)
+            .with_for_update()
         )
-        if user is None:
-            raise ApiError("no_active_account")
-        return user, sessions.start(transaction, user, visitor, "password")
+        if user is not None:
+            user.password_hash = better_hash or user.password_hash
+            if user.email_verified or current_settings().email_verification != "required":
+                session = sessions.start(transaction, user, visitor, "password")
+    if user is None:
+        _remember_failure(found.id, visitor)
+        raise ApiError("no_active_account")
+    if not user.email_verified and current_settings().email_verification == "required":
+        raise ApiError("email_not_verified")
+    wake()
+    return user, session
+
+
+def _remember_failure(user_id: UUID | None, visitor: Visitor) -> None:
+    with writing() as transaction:
+        record(transaction, Happened.SIGN_IN_FAILED, visitor, user_id)
 
 
 def change_profile(user_id: UUID, changes: Mapping[str, str]) -> User:

@@ -1,12 +1,12 @@
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
-from authserver.accounts import flows
-from authserver.body import Body, Email, Name, Password, read
+from authserver.accounts import data, flows
+from authserver.body import Body, Email, Name, Password, Token, no_content, read
 from authserver.errors import invalid
 from authserver.passwords.policy import check_new_password
 from authserver.sessions.answer import signed_in_json, user_json
-from authserver.tokens.guard import Caller, signed_in
+from authserver.tokens.guard import Caller, freshly_signed_in, signed_in
 from authserver.visitor import visitor
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api")
@@ -18,6 +18,7 @@ class SignupBody(Body):
     password_confirm: Password
     first_name: Name = ""
     last_name: Name = ""
+    invitation: Token | None = None
 
 
 class LoginBody(Body):
@@ -38,11 +39,14 @@ class ProfileBody(Body):
 
 @blueprint.post("/signup")
 def signup() -> ResponseReturnValue:
-    """A new account with an e-mail address and a password, signed in."""
+    """A new account with an e-mail address and a password, signed in unless the address has to be verified first."""
     body = read(SignupBody)
     check_new_password(body.password, body.password_confirm, body.email)
-    user, session = flows.sign_up(body.email, body.password, body.first_name, body.last_name, visitor())
-    return jsonify(signed_in_json(user, session)), 201
+    newcomer = flows.Newcomer(**body.model_dump(exclude={"password_confirm"}))
+    signed_up = flows.sign_up(newcomer, visitor())
+    if signed_up is None:
+        return jsonify(detail="A mail with a link is on its way: confirm your address, then sign in."), 202
+    return jsonify(signed_in_json(*signed_up)), 201
 
 
 @blueprint.post("/login")
@@ -76,3 +80,18 @@ def change_me(caller: Caller) -> Response:
     """Changes one's names; what is left out stays."""
     body = read(ProfileBody)
     return jsonify(user_json(flows.change_profile(caller.id, body.model_dump(exclude_unset=True))))
+
+
+@blueprint.delete("/me")
+@freshly_signed_in
+def erase_me(caller: Caller) -> Response:
+    """Erases everything of one's account."""
+    data.erase(caller.id, visitor())
+    return no_content()
+
+
+@blueprint.get("/me/export")
+@signed_in
+def export_me(caller: Caller) -> Response:
+    """All that is stored of oneself."""
+    return jsonify(data.export(caller.id, caller.session_id))

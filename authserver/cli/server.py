@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import make_url
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from authserver.app import create_app
+from authserver.app import create_app, serving
 from authserver.cli.database import migrate_database
 from authserver.settings import PREFIX, Settings, SettingsError, environment, load
 
@@ -66,7 +66,7 @@ def dev(port: int) -> None:
     warn(warnings)
     sockets = listen(port)
     migrate_database(settings)
-    app = create_app(settings)
+    app = serving(create_app(settings))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     click.echo(
         WELCOME.format(

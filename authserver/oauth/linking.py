@@ -1,49 +1,70 @@
 """Whose account a provider's identity signs in to: decide first, write after."""
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
+from authserver.accounts.joining import accept_invitation, check_may_join
+from authserver.emails.delivery import wake
+from authserver.emails.notices import send_link
 from authserver.errors import ApiError
-from authserver.extensions import writing
+from authserver.events.record import Happened, record
+from authserver.extensions import current_settings, fetch_one, writing
 from authserver.models import Identity, Session, User
 from authserver.oauth import provider
 from authserver.sessions import flows as sessions
+from authserver.tokens.one_time import Purpose
 from authserver.visitor import Visitor
 
 
 def sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session]:
     """The account of this identity, or a new one; raises `account_exists` where its e-mail is another account's."""
     try:
-        return _sign_in(name, identity, visitor)
+        user, session = _sign_in(name, identity, visitor)
     except IntegrityError:
         # Another request made the identity, or an account with its address, in between. The second look finds the
         # identity or refuses the address: an account is never found by e-mail.
-        return _sign_in(name, identity, visitor)
+        user, session = _sign_in(name, identity, visitor)
+    wake()
+    if session is None:
+        raise ApiError("email_not_verified")
+    return user, session
 
 
-def _sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session]:
+def _sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session | None]:
+    if not _is_known(name, identity):
+        check_may_join(_proved_email(identity), None, proved=True)
     with writing() as transaction:
-        user = _owner(transaction, name, identity) or _join(transaction, name, identity)
+        user = _owner(transaction, name, identity) or _join(transaction, name, identity, visitor)
         if user.disabled_at is not None:
             raise ApiError("no_active_account")
+        if user.email and not user.email_verified and current_settings().email_verification == "required":
+            send_link(transaction, "verify", Purpose.VERIFY, user, user.email, visitor)
+            return user, None
         return user, sessions.start(transaction, user, visitor, name)
 
 
+def _is_known(name: str, identity: provider.Identity) -> bool:
+    return fetch_one(select(Identity.id).where(*_same(name, identity))) is not None
+
+
 def _owner(transaction: Transaction, name: str, identity: provider.Identity) -> User | None:
-    return transaction.scalar(
-        select(User)
-        .join(Identity)
-        .where(
-            Identity.provider == name,
-            Identity.tenant == identity.tenant,
-            Identity.subject == identity.subject,
-        )
-        .with_for_update(read=True, of=User)
+    return transaction.scalar(select(User).join(Identity).where(*_same(name, identity)).with_for_update(of=User))
+
+
+def _same(name: str, identity: provider.Identity) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Identity.provider == name,
+        Identity.tenant == identity.tenant,
+        Identity.subject == identity.subject,
     )
 
 
-def _join(transaction: Transaction, name: str, identity: provider.Identity) -> User:
+def _proved_email(identity: provider.Identity) -> str | None:
+    return identity.email if identity.email_verified else None
+
+
+def _join(transaction: Transaction, name: str, identity: provider.Identity, visitor: Visitor) -> User:
     if identity.email and transaction.scalar(select(User.id).where(User.email == identity.email)):
         raise ApiError("account_exists", "An account with this e-mail address already exists: sign in to it instead.")
     user = User(
@@ -64,4 +85,8 @@ def _join(transaction: Transaction, name: str, identity: provider.Identity) -> U
         )
     )
     transaction.flush()
+    accept_invitation(transaction, _proved_email(identity), None, proved=True)
+    if user.email and not user.email_verified and current_settings().email_verification == "optional":
+        send_link(transaction, "verify", Purpose.VERIFY, user, user.email, visitor)
+    record(transaction, Happened.SIGNED_UP, visitor, user.id)
     return user

@@ -1,17 +1,126 @@
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session as Transaction
 
-from authserver.errors import invalid
-from authserver.extensions import fetch_one
-from authserver.models import User
-from authserver.passwords.hashing import matches
+from authserver.emails.delivery import wake
+from authserver.emails.flows import require_mail
+from authserver.emails.notices import notify, send_link
+from authserver.errors import ApiError, invalid
+from authserver.events.record import Happened, record
+from authserver.extensions import fetch_one, writing
+from authserver.models import Identity, Session, User
+from authserver.passwords.hashing import hash_password, matches
+from authserver.sessions import flows as sessions
 from authserver.tokens.issue import access_token
+from authserver.tokens.one_time import Purpose, Redeemed, kill_all, look_up, redeem
+from authserver.visitor import Visitor
 
 
-def reauthenticate(user_id: UUID, session_id: UUID, password: str) -> str:
+def reauthenticate(user_id: UUID, session_id: UUID, password: str, visitor: Visitor) -> str:
     """A fresh access token of the same session for the right password; raises `invalid_request` for a wrong one."""
     found = fetch_one(select(User.password_hash).where(User.id == user_id))
     if not matches(found.password_hash if found else None, password):
         raise invalid("password", "This password is not right.")
+    with writing() as transaction:
+        record(transaction, Happened.REAUTHENTICATED, visitor, user_id, session_id)
     return access_token(user_id, session_id, fresh=True)
+
+
+def change(user_id: UUID, session_id: UUID, current: str | None, fresh: bool, new: str, visitor: Visitor) -> None:
+    """Sets another password and ends every other session; an account without one needs a fresh token instead."""
+    found = fetch_one(select(User.password_hash).where(User.id == user_id))
+    present = found.password_hash if found else None
+    if present is None and not fresh:
+        raise ApiError("reauthentication_required")
+    if present is not None and current is None:
+        raise invalid("current_password", "This field is required.")
+    if present is not None and not matches(present, current or ""):
+        raise invalid("current_password", "This password is not right.")
+    hashed = hash_password(new)
+    with writing() as transaction:
+        user = _locked(transaction, user_id)
+        if user is None or user.password_hash != present:  # changed or erased since it was looked at
+            raise ApiError("token_not_valid")
+        user.password_hash = hashed
+        kill_all(transaction, user_id)
+        sessions.end(transaction, user_id, Session.id != session_id)
+        record(transaction, Happened.PASSWORD_CHANGED, visitor, user_id, session_id)
+        notify(transaction, "password_changed", user, user.email, visitor)
+    wake()
+
+
+def forgot(email: str, visitor: Visitor) -> None:
+    """Mails a reset link to the address as it is stored, where there is an account; nobody can tell whether."""
+    require_mail()
+    with writing() as transaction:
+        user = transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+        if user is not None:
+            send_link(transaction, "reset", Purpose.RESET, user, email, visitor)
+            record(transaction, Happened.PASSWORD_RESET_REQUESTED, visitor, user.id)
+    wake()
+
+
+def address_of_reset(token: str) -> str:
+    """The address that a reset token is about; it is not consumed, so that the password's rule can be applied first."""
+    return look_up(token, Purpose.RESET).email
+
+
+def reset(token: str, new: str, visitor: Visitor) -> None:
+    """Sets a password by a mail's token: every session over, and whatever was begun before it.
+
+    Where the address had never been verified, whoever made the account need not be who reads its mail: identities
+    that were linked before go too. From here on the address is verified.
+    """
+    hashed = hash_password(new)
+    with writing() as transaction:
+        redeemed = redeem(transaction, token, Purpose.RESET)
+        user = _locked(transaction, redeemed.user_id)
+        if user is None or user.email != redeemed.email or user.disabled_at is not None:
+            raise ApiError("one_time_token_not_valid")
+        if not user.email_verified:
+            transaction.execute(delete(Identity).where(Identity.user_id == user.id))
+        user.password_hash, user.email_verified = hashed, True
+        kill_all(transaction, user.id)
+        sessions.end(transaction, user.id)
+        record(transaction, Happened.PASSWORD_RESET, visitor, user.id)
+        notify(transaction, "password_changed", user, user.email, visitor)
+    wake()
+
+
+def recover(token: str, visitor: Visitor) -> None:
+    """What "this wasn't me" does: everyone is out, and the way back in is by mail to the address that was told.
+
+    The sessions, what was begun by mail, the present password and whatever identity was linked since end; a changed
+    address is put back.
+    """
+    with writing() as transaction:
+        redeemed = redeem(transaction, token, Purpose.RECOVER)
+        user = _locked(transaction, redeemed.user_id)
+        if user is None or user.disabled_at is not None:
+            raise ApiError("one_time_token_not_valid")
+        sessions.end(transaction, user.id)
+        kill_all(transaction, user.id)
+        _unlink_since(transaction, redeemed)
+        user.password_hash = None
+        if _free(transaction, redeemed):
+            user.email, user.email_verified = redeemed.email, True
+        record(transaction, Happened.ACCOUNT_RECOVERED, visitor, user.id)
+        send_link(transaction, "reset", Purpose.RESET, user, redeemed.email, visitor)
+    wake()
+
+
+def _locked(transaction: Transaction, user_id: UUID) -> User | None:
+    """The user, held until the end of the transaction: a sign-in that races with it comes before or after."""
+    return transaction.get(User, user_id, with_for_update=True, populate_existing=True)
+
+
+def _unlink_since(transaction: Transaction, redeemed: Redeemed) -> None:
+    since = redeemed.created_at - timedelta(seconds=1)
+    transaction.execute(delete(Identity).where(Identity.user_id == redeemed.user_id, Identity.created_at >= since))
+
+
+def _free(transaction: Transaction, redeemed: Redeemed) -> bool:
+    owner = transaction.scalar(select(User.id).where(User.email == redeemed.email))
+    return owner is None or owner == redeemed.user_id

@@ -4,8 +4,6 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from flask import Response
-
 from authserver.clock import rfc3339
 from authserver.models import Session, User
 from authserver.tokens.issue import access_token, refresh_token
@@ -58,9 +56,3 @@ def session_json(session: Session, current: UUID) -> dict[str, Any]:
         "ip": session.ip,
         "method": session.method,
     }
-
-
-def no_content() -> Response:
-    response = Response(status=204)
-    del response.headers["Content-Type"]
-    return response

@@ -6,9 +6,12 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
+from authserver.emails.notices import notify
 from authserver.errors import ApiError
+from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, db, writing
 from authserver.models import Session, User
+from authserver.sessions.devices import is_known
 from authserver.tokens.verify import Kind, verify
 from authserver.visitor import Visitor
 
@@ -16,9 +19,11 @@ from authserver.visitor import Visitor
 def start(transaction: Transaction, user: User, visitor: Visitor, method: str) -> Session:
     """A new session of the user's, written in the caller's transaction.
 
-    `method` is "password" or the name of the provider.
+    `method` is "password" or the name of the provider. A browser not seen before is told of by mail.
     """
     begun = now()
+    if current_settings().new_device_mail and not is_known(transaction, user.id, visitor):
+        notify(transaction, "new_device", user, user.email, visitor)
     session = Session(
         user_id=user.id,
         created_at=begun,
@@ -29,6 +34,8 @@ def start(transaction: Transaction, user: User, visitor: Visitor, method: str) -
         user_agent=visitor.user_agent,
     )
     transaction.add(session)
+    transaction.flush()
+    record(transaction, Happened.SIGNED_IN, visitor, user.id, session.id)
     return session
 
 
@@ -41,23 +48,26 @@ def live_sessions(user_id: UUID) -> Sequence[Session]:
     ).all()
 
 
-def end_by_token(token: str, kind: Kind) -> None:
+def end_by_token(token: str, kind: Kind, visitor: Visitor) -> None:
     """Ends the session of a token of ours, at once and for good; an expired or revoked one has nothing left to end."""
     claims = verify(token, kind, even_expired=True)
     with writing() as transaction:
-        end(transaction, claims.user_id, Session.id == claims.session_id)
+        if end(transaction, claims.user_id, Session.id == claims.session_id):
+            record(transaction, Happened.SESSION_ENDED, visitor, claims.user_id, claims.session_id)
 
 
-def end_one(user_id: UUID, session_id: UUID) -> None:
+def end_one(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
     """Ends one of the user's live sessions; raises `not_found` for any other."""
     with writing() as transaction:
         if not end(transaction, user_id, Session.id == session_id, Session.expires_at > now()):
             raise ApiError("not_found")
+        record(transaction, Happened.SESSION_ENDED, visitor, user_id, session_id)
 
 
-def end_others(user_id: UUID, session_id: UUID) -> None:
+def end_others(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
     with writing() as transaction:
-        end(transaction, user_id, Session.id != session_id)
+        if end(transaction, user_id, Session.id != session_id):
+            record(transaction, Happened.OTHER_SESSIONS_ENDED, visitor, user_id, session_id)
 
 
 def end(transaction: Transaction, user_id: UUID, *which: ColumnElement[bool]) -> int:

@@ -12,11 +12,13 @@ from sqlalchemy import bindparam, select, update
 
 from authserver.clock import now
 from authserver.errors import ApiError
+from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, fetch_one, writing
 from authserver.models import Session, User
 from authserver.sessions.flows import end
 from authserver.tokens.issue import access_token, refresh_token, refresh_token_id
 from authserver.tokens.verify import Claims, verify
+from authserver.visitor import Visitor
 
 GRACE = timedelta(seconds=10)
 COARSE = timedelta(minutes=5)  # how exact `last_used_at` is where nothing else has to be written
@@ -50,7 +52,7 @@ FIND = select(
 )
 
 
-def refresh(token: str) -> Refreshed:
+def refresh(token: str, visitor: Visitor) -> Refreshed:
     """New tokens for a refresh token; raises `token_not_valid`."""
     claims = verify(token, "refresh")
     found = _find(claims)
@@ -61,7 +63,7 @@ def refresh(token: str) -> Refreshed:
         elif found.last_used_at <= now() - COARSE:
             _touch(claims, found)
     elif not _is_predecessor_in_grace(claims, found):
-        _end_reused(claims)
+        _end_reused(claims, visitor)
     access = access_token(claims.user_id, claims.session_id, fresh=False)
     return Refreshed(access, _token(claims, found) if rotating else None)
 
@@ -129,8 +131,9 @@ def _touch(claims: Claims, found: Found) -> None:
         )
 
 
-def _end_reused(claims: Claims) -> None:
+def _end_reused(claims: Claims, visitor: Visitor) -> None:
     """Revoke, commit, then fail."""
     with writing() as transaction:
-        end(transaction, claims.user_id, Session.id == claims.session_id)
+        if end(transaction, claims.user_id, Session.id == claims.session_id):
+            record(transaction, Happened.REFRESH_REUSED, visitor, claims.user_id, claims.session_id)
     raise ApiError("token_not_valid")

@@ -2,12 +2,13 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
-from authserver.body import Body, Token, read
+from authserver.body import Body, Token, no_content, read
 from authserver.errors import ApiError, invalid
 from authserver.sessions import flows, rotation
-from authserver.sessions.answer import no_content, session_json
+from authserver.sessions.answer import session_json
 from authserver.tokens.guard import Caller, bearer_token, find_caller, signed_in
 from authserver.tokens.verify import verify
+from authserver.visitor import visitor
 
 blueprint = Blueprint("sessions", __name__, url_prefix="/api")
 
@@ -27,7 +28,7 @@ class VerifyBody(Body):
 @blueprint.post("/token/refresh")
 def refresh() -> Response:
     """A new access token for a refresh token; under rotation a new refresh token too."""
-    refreshed = rotation.refresh(read(RefreshBody).refresh)
+    refreshed = rotation.refresh(read(RefreshBody).refresh, visitor())
     if refreshed.refresh is None:
         return jsonify(access=refreshed.access)
     return jsonify(access=refreshed.access, refresh=refreshed.refresh)
@@ -47,7 +48,7 @@ def verify_token() -> Response:
 @blueprint.post("/token/blacklist")
 def blacklist() -> Response:
     """Logout under djangorestframework-simplejwt's name."""
-    flows.end_by_token(read(RefreshBody).refresh, "refresh")
+    flows.end_by_token(read(RefreshBody).refresh, "refresh", visitor())
     return jsonify({})
 
 
@@ -56,9 +57,9 @@ def logout() -> Response:
     """Ends the session of the refresh token in the body or, without one, of the Bearer access token."""
     body = read(LogoutBody) if request.get_data() else LogoutBody()
     if body.refresh:
-        flows.end_by_token(body.refresh, "refresh")
+        flows.end_by_token(body.refresh, "refresh", visitor())
     elif "Authorization" in request.headers:
-        flows.end_by_token(bearer_token(), "access")
+        flows.end_by_token(bearer_token(), "access", visitor())
     else:
         raise invalid("refresh", "This field is required.")
     return no_content()
@@ -75,7 +76,7 @@ def sessions(caller: Caller) -> Response:
 @signed_in
 def end_other_sessions(caller: Caller) -> Response:
     """Ends all sessions but the current one."""
-    flows.end_others(caller.id, caller.session_id)
+    flows.end_others(caller.id, caller.session_id, visitor())
     return no_content()
 
 
@@ -83,5 +84,5 @@ def end_other_sessions(caller: Caller) -> Response:
 @signed_in
 def end_session(caller: Caller, session_id: UUID) -> Response:
     """Ends one of one's own sessions."""
-    flows.end_one(caller.id, session_id)
+    flows.end_one(caller.id, session_id, visitor())
     return no_content()

@@ -1,0 +1,71 @@
+"""A person's data as a whole: all that is stored of it, and its erasure."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session as Transaction
+
+from authserver.clock import rfc3339
+from authserver.errors import ApiError
+from authserver.events.record import Happened, record
+from authserver.events.views import event_json
+from authserver.extensions import db, writing
+from authserver.models import Event, Identity, Invitation, Mail, OneTimeToken, Session, User
+from authserver.sessions.answer import session_json, user_json
+from authserver.visitor import Visitor
+
+
+def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
+    """All that is stored of the user, without secrets: no hash, no token."""
+    user = db.session.get(User, user_id)
+    if user is None:  # erased since the guard looked
+        raise ApiError("token_not_valid")
+
+    def rows(model: Any) -> Any:
+        return db.session.scalars(select(model).where(model.user_id == user_id).order_by(model.id))
+
+    return {
+        "user": {**user_json(user), "has_password": user.password_hash is not None},
+        "identities": [
+            {
+                "id": str(one.id),
+                "provider": one.provider,
+                "tenant": one.tenant,
+                "subject": one.subject,
+                "email": one.email,
+                "created_at": rfc3339(one.created_at),
+            }
+            for one in rows(Identity)
+        ],
+        "sessions": [
+            {**session_json(one, session_id), "ended_at": rfc3339(one.revoked_at) if one.revoked_at else None}
+            for one in rows(Session)
+        ],
+        "mailed_links": [
+            {"purpose": one.purpose, "email": one.email, "expires_at": rfc3339(one.expires_at)}
+            for one in rows(OneTimeToken)
+        ],
+        "mails": [{"kind": one.kind, "created_at": rfc3339(one.created_at)} for one in rows(Mail)],
+        "events": [event_json(one) for one in rows(Event)],
+    }
+
+
+def erase(user_id: UUID, visitor: Visitor) -> None:
+    """Erases everything of the user; what happened stays as events that say neither where from nor of whom."""
+    with writing() as transaction:
+        erase_in(transaction, user_id, visitor)
+
+
+def erase_in(transaction: Transaction, user_id: UUID, visitor: Visitor) -> None:
+    user = transaction.get(User, user_id, with_for_update=True)
+    if user is None:
+        raise ApiError("token_not_valid")
+    for model in (Session, Identity, OneTimeToken, Mail):
+        transaction.execute(delete(model).where(model.user_id == user_id))
+    if user.email:
+        transaction.execute(delete(Invitation).where(Invitation.email == user.email))
+    record(transaction, Happened.ACCOUNT_ERASED, visitor, user_id)
+    transaction.flush()
+    transaction.execute(update(Event).where(Event.user_id == user_id).values(ip=None, user_agent=None))
+    transaction.delete(user)

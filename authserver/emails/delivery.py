@@ -1,0 +1,108 @@
+"""Delivery: by SMTP, or in development to the console; in a thread of the serving process, or when a test asks."""
+
+import logging
+import os
+import smtplib
+import ssl
+import threading
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from urllib.parse import unquote, urlsplit
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from authserver.emails import outbox
+from authserver.emails.render import Message
+from authserver.extensions import current_settings, db
+from authserver.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL = 5.0  # seconds until a mail is seen that another process queued, or whose next attempt is due
+SMTP_TIMEOUT = 20.0
+
+_wake = threading.Event()
+
+
+def start(app: Flask) -> None:
+    """Delivers beside the requests of this process, also after a fork, which no thread outlives."""
+    _start_thread(app)
+    os.register_at_fork(after_in_child=lambda: _start_thread(app))
+
+
+def wake() -> None:
+    """Says that a mail was committed: it goes out now and not at the next poll."""
+    _wake.set()
+
+
+def deliver_due() -> int:
+    """Sends what is due; returns how many mails were tried."""
+    due = outbox.claim_due()
+    for one in due:
+        try:
+            send(one.message)
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            outbox.failed(one, type(error).__name__)
+        else:
+            outbox.delivered(one.id)
+    return len(due)
+
+
+def send(message: Message) -> None:
+    """Raises `OSError` or `SMTPException` where the mail server does not take it."""
+    settings = current_settings()
+    if not settings.mail_url:
+        log.info("mail to %s: %s\n\n%s", message.to, message.subject, message.text)
+        return
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = settings.mail_sender, message.to, message.subject
+    mail["Date"] = formatdate(usegmt=True)
+    mail["Message-ID"] = make_msgid(domain=settings.mail_sender.rpartition("@")[2])
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    mail.add_alternative(message.html, subtype="html")
+    with _connect(settings) as server:
+        server.send_message(mail)
+
+
+def _connect(settings: Settings) -> smtplib.SMTP:
+    url = urlsplit(settings.mail_url or "")
+    host, context = url.hostname or "", ssl.create_default_context()
+    server: smtplib.SMTP
+    if url.scheme == "smtps":
+        server = smtplib.SMTP_SSL(host, url.port or 465, timeout=SMTP_TIMEOUT, context=context)
+    else:
+        server = smtplib.SMTP(host, url.port or 587, timeout=SMTP_TIMEOUT)
+    try:
+        server.ehlo()
+        if url.scheme == "smtp" and server.has_extn("starttls"):
+            server.starttls(context=context)
+            server.ehlo()
+        if url.username:
+            server.login(unquote(url.username), unquote(url.password or ""))
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def _start_thread(app: Flask) -> None:
+    threading.Thread(target=_run, args=(app,), name="mail delivery", daemon=True).start()
+
+
+def _run(app: Flask) -> None:
+    while True:
+        _wake.clear()
+        try:
+            with app.app_context():
+                while deliver_due():
+                    pass
+        except SQLAlchemyError as error:
+            log.error("mails wait for the database: %s", type(error).__name__)
+        except Exception:
+            log.exception("mail delivery failed and goes on")
+        finally:
+            with app.app_context():
+                db.session.remove()
+        _wake.wait(POLL)

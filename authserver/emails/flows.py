@@ -1,0 +1,65 @@
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from authserver.emails.delivery import wake
+from authserver.emails.notices import notify, send_link
+from authserver.emails.outbox import mail_is_possible
+from authserver.errors import ApiError
+from authserver.events.record import Happened, record
+from authserver.extensions import current_settings, writing
+from authserver.models import User
+from authserver.tokens.one_time import Purpose, kill_all, redeem
+from authserver.visitor import Visitor
+
+
+def verify(token: str, visitor: Visitor) -> None:
+    """The address of a mail's link is verified; for an asked-for change it becomes the account's from here on."""
+    try:
+        with writing() as transaction:
+            redeemed = redeem(transaction, token, Purpose.VERIFY, Purpose.CHANGE_EMAIL)
+            user = transaction.get_one(User, redeemed.user_id, with_for_update=True)
+            if redeemed.purpose is Purpose.VERIFY:
+                user.email_verified = True
+                record(transaction, Happened.EMAIL_VERIFIED, visitor, user.id)
+                return
+            old, user.email, user.email_verified = user.email, redeemed.email, True
+            kill_all(transaction, user.id)
+            record(transaction, Happened.EMAIL_CHANGED, visitor, user.id)
+            notify(transaction, "email_changed", user, old, visitor, new_email=redeemed.email)
+    except IntegrityError:  # somebody else took the address in the meantime
+        raise ApiError("account_exists") from None
+    wake()
+
+
+def resend(email: str, visitor: Visitor) -> None:
+    """A new verification mail, where there is an account that needs one; nobody can tell whether there is."""
+    require_mail()
+    with writing() as transaction:
+        user = transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+        if user is not None and not user.email_verified:
+            send_link(transaction, "verify", Purpose.VERIFY, user, email, visitor)
+    wake()
+
+
+def request_change(user_id: UUID, session_id: UUID, email: str, visitor: Visitor) -> None:
+    """Mails a link to the new address and tells the old one; nothing changes before the link is used."""
+    require_mail()
+    with writing() as transaction:
+        user = transaction.get(User, user_id)
+        if user is None:  # erased since the guard looked
+            raise ApiError("token_not_valid")
+        if transaction.scalar(select(User.id).where(User.email == email)):
+            if current_settings().email_verification == "required":
+                return  # who has an account here is not said
+            raise ApiError("account_exists")
+        send_link(transaction, "change_email", Purpose.CHANGE_EMAIL, user, email, visitor)
+        record(transaction, Happened.EMAIL_CHANGE_REQUESTED, visitor, user.id, session_id)
+        notify(transaction, "email_change_requested", user, user.email, visitor, new_email=email)
+    wake()
+
+
+def require_mail() -> None:
+    if not mail_is_possible():
+        raise ApiError("mail_unavailable")

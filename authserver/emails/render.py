@@ -1,0 +1,62 @@
+"""A mail's words: one text per kind and language, its first line the subject; the HTML is made from the text.
+
+An operator's own folder (AUTHSERVER_TEMPLATE_PATH) comes first: `emails/<language>/<kind>.txt`, `emails/layout.html`.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2.loaders import BaseLoader
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+
+from authserver.extensions import current_settings
+
+TEMPLATES = Path(__file__).parent / "templates"
+LANGUAGES = sorted(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
+DEFAULT_LANGUAGE = "en"
+
+
+@dataclass(frozen=True)
+class Message:
+    to: str
+    subject: str
+    text: str
+    html: str
+
+
+def render(kind: str, to: str, languages: str, **facts: object) -> Message:
+    """The mail of that kind in the language that the reader likes best of those there are."""
+    settings = current_settings()
+    facts = {"app_name": settings.app_name or urlsplit(settings.public_url).hostname, **facts}
+    language = best_language(languages)
+    environment = _environment(str(settings.template_path or ""))
+    subject, _, text = environment.get_template(f"{language}/{kind}.txt").render(facts).partition("\n")
+    paragraphs = [" ".join(part.split("\n")) for part in text.strip().split("\n\n")]
+    html = environment.get_template("layout.html").render(
+        facts, language=language, subject=subject, paragraphs=paragraphs
+    )
+    # Facts may be anything that somebody typed in: a header is one line.
+    return Message(to, " ".join(subject.split()), text.strip() + "\n", html)
+
+
+def best_language(languages: str) -> str:
+    accepted = parse_accept_header(languages, LanguageAccept)
+    return accepted.best_match(LANGUAGES, DEFAULT_LANGUAGE) or DEFAULT_LANGUAGE
+
+
+@lru_cache
+def _environment(own: str) -> Environment:
+    loaders: list[BaseLoader] = [FileSystemLoader(TEMPLATES)]
+    if own:
+        loaders.insert(0, FileSystemLoader(Path(own) / "emails"))
+    return Environment(
+        loader=ChoiceLoader(loaders),
+        autoescape=lambda name: bool(name and name.endswith(".html")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

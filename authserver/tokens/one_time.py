@@ -1,0 +1,99 @@
+"""One-time tokens: 256 random bits, stored as SHA-256, bound to a purpose, consumed by one conditional delete."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, delete, select
+from sqlalchemy.orm import Session as Transaction
+
+from authserver.clock import now
+from authserver.errors import ApiError
+from authserver.extensions import fetch_one
+from authserver.models import OneTimeToken
+
+
+class Purpose(StrEnum):
+    VERIFY = "verify"
+    CHANGE_EMAIL = "change_email"
+    RESET = "reset"
+    RECOVER = "recover"
+
+
+LIFETIMES = {
+    Purpose.VERIFY: timedelta(days=3),
+    Purpose.CHANGE_EMAIL: timedelta(days=1),
+    Purpose.RESET: timedelta(hours=1),
+    Purpose.RECOVER: timedelta(days=7),
+}
+
+
+@dataclass(frozen=True)
+class Redeemed:
+    user_id: UUID
+    purpose: Purpose
+    email: str
+    created_at: datetime
+
+
+def issue(transaction: Transaction, user_id: UUID, purpose: Purpose, email: str) -> str:
+    """A new token. It kills the older ones of its purpose, but recovery's: each of those is good for its own week."""
+    if purpose is not Purpose.RECOVER:
+        transaction.execute(
+            delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
+        )
+    token = secrets.token_urlsafe(32)
+    transaction.add(
+        OneTimeToken(
+            user_id=user_id,
+            purpose=purpose,
+            token_hash=digest(token),
+            email=email,
+            expires_at=now() + LIFETIMES[purpose],
+        )
+    )
+    return token
+
+
+def redeem(transaction: Transaction, token: str, *purposes: Purpose) -> Redeemed:
+    """Consumes the token: of several at once one gets through; raises `one_time_token_not_valid`."""
+    consumed = delete(OneTimeToken).where(*_standing(token, purposes)).returning(*COLUMNS)
+    return _redeemed(transaction.execute(consumed).first())
+
+
+def look_up(token: str, *purposes: Purpose) -> Redeemed:
+    """The same, without consuming it."""
+    return _redeemed(fetch_one(select(*COLUMNS).where(*_standing(token, purposes))))
+
+
+COLUMNS = (OneTimeToken.user_id, OneTimeToken.purpose, OneTimeToken.email, OneTimeToken.created_at)
+
+
+def _standing(token: str, purposes: tuple[Purpose, ...]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        OneTimeToken.token_hash == digest(token),
+        OneTimeToken.purpose.in_(purposes),
+        OneTimeToken.expires_at > now(),
+    )
+
+
+def _redeemed(row: Row[UUID, str, str, datetime] | None) -> Redeemed:
+    if row is None:
+        raise ApiError("one_time_token_not_valid")
+    user_id, purpose, email, created_at = row
+    return Redeemed(user_id, Purpose(purpose), email, created_at)
+
+
+def kill_all(transaction: Transaction, user_id: UUID) -> None:
+    """What a changed password or address does: nothing that was mailed before counts any more, but recovery."""
+    transaction.execute(
+        delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose != Purpose.RECOVER)
+    )
+
+
+def digest(token: str) -> str:
+    """What is stored of a token. The token is random enough for a plain hash."""
+    return sha256(token.encode()).hexdigest()
