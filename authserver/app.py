@@ -12,6 +12,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authserver import core, errors, migrations
 from authserver.cors import allow_origins
+from authserver.dev.hosts import refuse_foreign_host
+from authserver.dev.mailbox import blueprint as mailbox
 from authserver.emails import delivery
 from authserver.extensions import db, engine_options, jwt, prepare_engine
 from authserver.oauth.blueprint import provider_blueprint
@@ -47,6 +49,9 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
     errors.register(app)
     app.after_request(no_store)
     app.register_blueprint(core.blueprint)
+    if not settings.production:
+        app.before_request(refuse_foreign_host)
+        app.register_blueprint(mailbox)
     for enabled in enabled_providers(settings, providers):
         app.register_blueprint(provider_blueprint(enabled))
     check_database(app, settings)

@@ -23,6 +23,7 @@ WELCOME = """\
 authserver {version} in development mode, on {url} (this machine only)
   database   {database}
   providers  {providers}
+  mails      {url}/mailbox
 
 A first call, from another terminal:
   curl {url}/api/signup/ -H 'Content-Type: application/json' \\

@@ -69,13 +69,20 @@ def _claim(mail_id: UUID, seen: object) -> Due | None:
         last = mail.attempts >= len(PAUSES)
         mail.next_attempt_at = now() + PAUSES[min(mail.attempts, len(PAUSES) - 1)]
         mail.attempts += 1
-        try:
-            message = Message(**json.loads(_sealer().decrypt(mail.sealed)))
-        except InvalidToken:
+        message = unseal(mail)
+        if message is None:
             log.error("mail %s (%s) was sealed under another secret and is given up", mail.id, mail.kind)
             mail.next_attempt_at = None
             return None
         return Due(mail.id, mail.kind, message, last)
+
+
+def unseal(mail: Mail) -> Message | None:
+    """The mail's content; None where it was sealed under a secret that is gone."""
+    try:
+        return Message(**json.loads(_sealer().decrypt(mail.sealed)))
+    except InvalidToken:
+        return None
 
 
 def delivered(mail_id: UUID) -> None:
