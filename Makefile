@@ -28,15 +28,15 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "authserver needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "No virtual environment could be made (Debian: apt install python3-venv)"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install -qq --upgrade pip
 	@touch $@
 
 .venv/run: .venv/python $(PROJECT)
 	@echo "Installing authserver into .venv, once ..."
-	@$(BIN)/python -m pip install --quiet --editable .
+	@$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
 .venv/test .venv/browser .venv/dev: .venv/%: .venv/python $(PROJECT)
 	@echo "Installing what '$*' needs into .venv, once ..."
-	@$(BIN)/python -m pip install --quiet --editable '.[test,$*]'
+	@$(BIN)/python -m pip install -qq --editable '.[test,$*]'
 	@touch $@

@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask, Response
 from sqlalchemy import make_url
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authserver import core, errors, migrations
@@ -35,6 +35,8 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
         for warning in warnings:
             log.warning(warning)
     app = Flask("authserver", static_folder=None)
+    if app.debug and settings.production:
+        raise SettingsError("FLASK_DEBUG: debug mode is refused in production, expected it not to be set")
     app.config.update(flask_config(settings))
     app.extensions["authserver.settings"] = settings
     app.extensions["authserver.upstream"] = Upstream()
@@ -107,6 +109,9 @@ def check_database(app: Flask, settings: Settings) -> None:
             app.extensions["authserver.keys"].signing()
         except OperationalError:
             log.error("The database cannot be reached; every request that needs it is answered with 503 until it can")
+        except DatabaseError as error:
+            reason = str(error.orig).strip().partition("\n")[0]
+            raise SettingsError(f"the database cannot be used: {reason}") from None
         finally:
             db.engine.dispose()  # no connection is carried over a fork
 

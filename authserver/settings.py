@@ -34,7 +34,11 @@ LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.\d{1,3}){3}|::1")
 SAMPLES = re.compile(r"change.?me|your.?secret|secret.?key|example|placeholder|insecure|password|development", re.I)
 
 
+# user:password@host:port/database?options. What SQLAlchemy would read otherwise than it was meant is refused: an @ in a
+# password has to be written as %40.
+POSTGRES = re.compile(r"([^/:@]*(:[^@]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^/:@?\[\]]*)(:\d{1,5})?/[^/?@]+(\?.*)?", re.S)
 DEVELOPMENT_URL = "http://localhost:8000"
+HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 URL_BYTES = re.compile(r"[\x21-\x7e]+")
 # Of settings that have no default.
 MISSING = {
@@ -59,10 +63,11 @@ def base_url(value: str) -> str:
     """`scheme://host[:port][/path]` without a trailing slash; raises `ValueError` for anything else."""
     try:
         parts = urlsplit(value)
-        plain = not (parts.username or parts.query or parts.fragment or parts.port == 0)
+        host = HOST.fullmatch(parts.hostname or "") and not parts.netloc.endswith(":") and parts.port != 0
+        plain = host and not set(value) & set("?#@\\")
     except ValueError:
         plain = False
-    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or not URL_BYTES.fullmatch(value):
+    if not plain or parts.scheme not in ("http", "https") or not URL_BYTES.fullmatch(value):
         raise ValueError("expected an address such as https://auth.example.com")
     return value.rstrip("/")
 
@@ -76,7 +81,11 @@ def origin(value: str) -> str:
 
 def _secret(value: str) -> str:
     expected = "expected at least 32 random bytes, such as the output of `openssl rand -base64 48`"
-    if len(value.encode()) < 32:
+    try:
+        length = len(value.encode())
+    except UnicodeEncodeError:  # bytes in the environment that are no text
+        raise ValueError(f"not text, {expected}") from None
+    if length < 32:
         raise ValueError(f"too short, {expected}")
     repeats = any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
     if repeats or len(set(value)) < 8 or SAMPLES.search(value):
@@ -86,11 +95,11 @@ def _secret(value: str) -> str:
 
 def _database_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
-    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and rest:
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and POSTGRES.fullmatch(rest):
         if find_spec("psycopg") is None:
             raise ValueError("PostgreSQL needs psycopg, install it with `pip install 'authserver[production]'`")
         return f"postgresql+psycopg://{rest}"
-    if scheme == "sqlite" and rest.startswith("/") and rest.strip("/") and ":memory:" not in rest:
+    if scheme == "sqlite" and rest.startswith("//") and rest.strip("/") and ":memory:" not in rest:
         return url
     raise ValueError("expected postgresql://user:password@host/database or sqlite:////absolute/path.db")
 
@@ -227,7 +236,11 @@ def require_https(name: str, url: str) -> None:
 
 def environment() -> dict[str, str]:
     """Our variables, of `.env` in the working directory and of the environment, which wins; an empty one is none."""
-    both = {**dotenv_values(Path(".env")), **os.environ}
+    try:
+        both = {**dotenv_values(Path(".env")), **{name: value for name, value in os.environ.items() if value}}
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8")
+        raise SettingsError(f"the file .env cannot be read: {reason}") from None
     return {name: value for name, value in both.items() if name.startswith(PREFIX) and value}
 
 
@@ -280,7 +293,6 @@ def _development_secret(instance: Path) -> str:
             finally:
                 draft.unlink()
         return path.read_text()
-    except OSError as error:
-        raise SettingsError(
-            f"{PREFIX}INSTANCE_PATH: cannot keep the development secret there ({error.strerror})"
-        ) from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", "secret_key is not text")
+        raise SettingsError(f"{PREFIX}INSTANCE_PATH: cannot keep the development secret there ({reason})") from None

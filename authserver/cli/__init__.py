@@ -3,7 +3,7 @@
 import sys
 
 import click
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from authserver import CANNOT_START
 from authserver.cli.keys import keys
@@ -29,7 +29,7 @@ def main() -> None:
         cli(prog_name="authserver")
     except SettingsError as error:
         print(f"authserver: {error}", file=sys.stderr)
-    except OperationalError as error:
+    except DBAPIError as error:
         reason = str(error.orig).strip().partition("\n")[0]
         print(f"authserver: the database cannot be used: {reason}", file=sys.stderr)
     sys.exit(CANNOT_START)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.pool import NullPool
 
 from authserver import migrations
 from authserver.extensions import engine_options, prepare_engine
@@ -47,7 +48,10 @@ def _engine(settings: Settings, create: bool) -> Engine:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise SettingsError(f"the folder {folder} for the database cannot be made: {error.strerror}") from None
+            raise SettingsError(
+                f"the folder of the database cannot be made ({error.strerror}): expected AUTHSERVER_DATABASE_URL or "
+                "AUTHSERVER_INSTANCE_PATH to name a place that may be written to"
+            ) from None
     engine = create_engine(url, **options)
     prepare_engine(engine)
     if create and url.get_backend_name() == "postgresql":
@@ -62,11 +66,13 @@ def _create_if_missing(engine: Engine) -> None:
     except OperationalError as unreachable:
         try:
             maintenance = engine.url.set(database="postgres")
-            server = create_engine(maintenance, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+            server = create_engine(
+                maintenance, isolation_level="AUTOCOMMIT", poolclass=NullPool, connect_args={"connect_timeout": 5}
+            )
             with server.connect() as connection:
                 name = engine.url.database
                 if connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}):
-                    raise unreachable
+                    return  # another process was faster; what else is wrong is said where it is connected to
                 quoted = engine.dialect.identifier_preparer.quote_identifier(name or "")
                 with suppress(ProgrammingError, IntegrityError):  # another process was faster
                     connection.execute(text(f"CREATE DATABASE {quoted}"))

@@ -82,7 +82,11 @@ def dev(port: int) -> None:
 
 def described(settings: Settings) -> str:
     url = make_url(settings.database_url)
-    return f"{url.database}" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    return (
+        f"{url.database}"
+        if url.get_backend_name() == "sqlite"
+        else url.set(query={}).render_as_string(hide_password=True)
+    )
 
 
 def listen(port: int) -> list[socket.socket]:
@@ -121,5 +125,9 @@ class _Handler(WSGIRequestHandler):
     """Logs method, path and status: a query may carry what belongs in no log."""
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        path = self.path.partition("?")[0].encode("ascii", "backslashreplace").decode()
-        log.info("%s %s %s", self.command, path, getattr(code, "value", code))
+        # A request line that could not be read has no path.
+        path = getattr(self, "path", "").partition("?")[0].encode("unicode_escape").decode()
+        log.info("%s %s %s", self.command or "?", path or "?", getattr(code, "value", code))
+
+    def log_error(self, format: str, *args: Any) -> None:
+        """Nothing: it quotes the request line, query and all. `log_request` says what was answered."""

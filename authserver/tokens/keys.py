@@ -50,7 +50,7 @@ class KeyRing:
         self._sealer = _sealer(settings)
         self._keys: dict[str, Key] = {}
         self._read_at = float("-inf")
-        self.verified: Callable[[str], dict[str, Any]] = lru_cache(REMEMBERED)(_decode)
+        self._remembered: Callable[[str], dict[str, Any]] = lru_cache(REMEMBERED)(_decode)
 
     def signing(self) -> Key:
         """The newest key of the configured algorithm."""
@@ -58,6 +58,11 @@ class KeyRing:
             if key.algorithm == self._algorithm:
                 return key
         raise SettingsError(f"there is no signing key for {self._algorithm}: run `authserver migrate`")
+
+    def verified(self, token: str) -> dict[str, Any]:
+        """The claims of a token that one of the keys signed, remembered for as long as the keys are the same."""
+        self._current()  # a key that is gone takes with it what it had verified
+        return self._remembered(token)
 
     def verifying(self, kid: str) -> Key | None:
         return self._current().get(kid) or self._current(COOLDOWN).get(kid)
@@ -81,10 +86,11 @@ class KeyRing:
         """Takes over the keys that are in the database; raises `SettingsError` where the secret does not open one."""
         columns = select(SigningKey.kid, SigningKey.algorithm, SigningKey.sealed)
         rows = connection.execute(columns.order_by(SigningKey.created_at, SigningKey.kid))
-        keys = {row.kid: self._open(row.kid, row.algorithm, row.sealed) for row in rows}
+        # What was opened once stays open: `authserver migrate` may have sealed it under a secret not set here yet.
+        keys = {row.kid: self._keys.get(row.kid) or self._open(row.kid, row.algorithm, row.sealed) for row in rows}
         if keys.keys() != self._keys.keys():
             # One assignment each: other threads read these without a lock.
-            self._keys, self.verified = keys, lru_cache(REMEMBERED)(_decode)
+            self._keys, self._remembered = keys, lru_cache(REMEMBERED)(_decode)
         self._read_at = monotonic()
 
     def _open(self, kid: str, algorithm: str, sealed: str) -> Key:

@@ -1,0 +1,149 @@
+"""The wheel: all that the tree has and no more, and a server where only the wheel is installed."""
+
+import configparser
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from email import message_from_string
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.factories import signup_body
+from tests.test_start import PATIENCE, ROOT, gunicorn, production, variables
+
+# The folders of the tree and the packages that they are in the wheel.
+PACKAGES = {"authserver": "authserver", "providers": "authserver_providers"}
+CONFIG = configparser.ConfigParser()
+CONFIG.read(ROOT / "setup.cfg")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy: in the tree itself, what an earlier build left lying in build/ would get into it."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "tests").mkdir()
+    (source / "tests" / "__init__.py").touch()  # which must not get in
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "wsgi.py", "gunicorn.conf.py"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(source)]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    if built.returncode and "requirement setuptools" in built.stderr and not os.environ.get("CI"):
+        pytest.skip("setuptools, which builds the wheel, cannot be fetched")
+    assert built.returncode == 0, built.stderr
+    (found,) = target.iterdir()
+    return found
+
+
+@pytest.fixture(scope="session")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The interpreter of an environment that has the wheel and, to be quick, borrows the libraries of this one.
+
+    They are borrowed by a line in a .pth file, so that they come after the wheel, and so that a checkout that is
+    installed among them in editable mode, which is a .pth file too, is not found.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, symlinks=True)
+    executable = str(folder / "bin" / "python")
+    command = [sys.executable, "-m", "pip", "--quiet", "--python", executable, "install", "--no-deps", "--no-index"]
+    subprocess.run([*command, str(wheel)], check=True, timeout=180)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    borrowed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    (packages / "borrowed.pth").write_text("\n".join(borrowed))
+    return executable
+
+
+def outside(env: dict[str, str]) -> dict[str, str]:
+    """The same without the way to this checkout."""
+    return {name: value for name, value in env.items() if name != "PYTHONPATH"}
+
+
+def tree() -> set[str]:
+    """What the wheel has to hold, under the names there."""
+    return {
+        f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
+        for folder, package in PACKAGES.items()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_the_wheel_holds_the_tree_and_nothing_else(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == tree()
+    for name in (
+        "authserver/py.typed",
+        "authserver/passwords/common.txt",
+        "authserver/migrations/env.py",
+        "authserver/migrations/versions/0001_first_tables.py",
+        "authserver/testing/standins/__init__.py",
+        "authserver_providers/google.py",
+    ):
+        assert name in held
+    assert {name.partition("/")[0] for name in held} == set(PACKAGES.values()), "neither wsgi.py nor tests"
+
+
+def test_the_wheel_says_what_it_is_and_needs(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_string(archive.read(name).decode())
+    assert (metadata["Name"], metadata["Version"]) == ("authserver", CONFIG["metadata"]["version"])
+    assert metadata["Requires-Python"] == ">=3.11"
+    needed = metadata.get_all("Requires-Dist") or []
+    always = [one for one in needed if "extra ==" not in one]
+    assert not [one for one in always if one.startswith(("gunicorn", "psycopg", "pytest"))]
+    assert {"production", "test"} <= set(metadata.get_all("Provides-Extra") or [])
+
+
+def asked(python: str, home: Path, source: str) -> object:
+    """What the installed interpreter prints of itself, as JSON."""
+    ran = subprocess.run(
+        [python, "-c", source],
+        env=outside(variables(home)),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    return json.loads(ran.stdout)
+
+
+def test_the_wheels_entry_points_are_found_and_are_the_wheels(python: str, tmp_path: Path) -> None:
+    source = (
+        "import json, authserver\n"
+        "from importlib.metadata import entry_points\n"
+        "points = entry_points(group='authserver.providers')\n"
+        "files = {point.name: point.load().__code__.co_filename for point in points}\n"
+        "print(json.dumps({'authserver': authserver.__file__, **files}))"
+    )
+    found = asked(python, tmp_path, source)
+    assert isinstance(found, dict)
+    named = {
+        line.partition(" ")[0] for line in CONFIG["options.entry_points"]["authserver.providers"].split("\n") if line
+    }
+    assert named >= {"facebook", "google", "microsoft"}
+    assert found.keys() == {"authserver", *named}
+    for file in found.values():
+        assert Path(file).is_relative_to(Path(python).parents[1]), "installed, not this checkout"
+
+
+def test_an_installed_server_migrates_and_serves_a_sign_up(python: str, tmp_path: Path) -> None:
+    env = outside(production(tmp_path, PROVIDERS__GOOGLE__CLIENT_ID="id"))
+    command = Path(python).parent / "authserver"
+    ran = subprocess.run([command, "migrate"], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    with gunicorn(env, "authserver:create_app()", python) as server:
+        server.wait_for("Booting worker")
+        status, _, answer = server.call("/api/signup/", signup_body())
+        assert (status, answer.keys()) == (201, {"access", "refresh", "user"}), server.said()
+        assert server.call("/api/auth/google/", {})[0] == 400, "and the provider is there"
+        status, _, _ = server.call("/api/signup/", signup_body(password="password1", password_confirm="password1"))
+        assert status == 400, "and the list of common passwords"

@@ -1,0 +1,467 @@
+"""What may be set, and how a wrong setting is refused: by its name and what is expected, never by its value."""
+
+import errno
+import logging
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from authserver.app import create_app
+from authserver.cli.database import migrate_database
+from authserver.settings import Settings, SettingsError, load
+from tests.conftest import PUBLIC_URL, SECRET
+
+REQUIRED = {"AUTHSERVER_SECRET_KEY": SECRET, "AUTHSERVER_PUBLIC_URL": PUBLIC_URL}
+OTHER_SECRET = "9hQvYk3nS0xJmEwTz8LdRfUbPcGaVi5o7ZtKXy2NqHs"
+CANARY = "cAnArY-7f3e"
+TAKES_ANYTHING = {"AUDIENCE", "INSTANCE_PATH", "PROVIDERS"}
+NAMES = sorted({name.upper() for name in Settings.model_fields} - TAKES_ANYTHING)
+
+
+def settings(**changes: str) -> Settings:
+    return load({**REQUIRED, **{f"AUTHSERVER_{name}": value for name, value in changes.items()}})[0]
+
+
+def refusal(**changes: str) -> str:
+    with pytest.raises(SettingsError) as raised:
+        settings(**changes)
+    return str(raised.value)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory and nothing of ours in the environment."""
+    for name in os.environ:
+        if name.startswith("AUTHSERVER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_defaults_are_the_contracts(folder: Path) -> None:
+    assert settings().model_dump() == {
+        "env": "production",
+        "secret_key": SECRET,
+        "secret_key_previous": None,
+        "signing_algorithm": "ES256",
+        "instance_path": Path("instance"),
+        "database_url": f"sqlite:///{folder}/instance/authserver.db",
+        "public_url": PUBLIC_URL,
+        "audience": PUBLIC_URL,
+        "cors_origins": (),
+        "access_token_lifetime": 3600,
+        "refresh_token_lifetime": 86400,
+        "fresh_lifetime": 600,
+        "password_min_length": 8,
+        "providers": {},
+    }
+
+
+def test_development_needs_no_settings() -> None:
+    chosen = load({"AUTHSERVER_ENV": "development"})[0]
+    assert not chosen.production
+    assert (chosen.public_url, chosen.audience) == ("http://localhost:8000", "http://localhost:8000")
+    assert len(chosen.secret_key) >= 32
+
+
+GOOD: list[tuple[str, str, object]] = [
+    ("ENV", "production", "production"),
+    ("ENV", "development", "development"),
+    ("SECRET_KEY", OTHER_SECRET, OTHER_SECRET),
+    ("SECRET_KEY", OTHER_SECRET[:32], OTHER_SECRET[:32]),
+    ("SECRET_KEY_PREVIOUS", OTHER_SECRET, OTHER_SECRET),
+    ("SIGNING_ALGORITHM", "EdDSA", "EdDSA"),
+    ("SIGNING_ALGORITHM", "HS256", "HS256"),
+    ("INSTANCE_PATH", "/var/lib/authserver", Path("/var/lib/authserver")),
+    ("DATABASE_URL", "postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+    ("DATABASE_URL", "postgresql://u:p@h:5433/d?sslmode=require", "postgresql+psycopg://u:p@h:5433/d?sslmode=require"),
+    ("DATABASE_URL", "postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+    ("DATABASE_URL", "postgresql://u:p%40ss@[::1]:5432/d", "postgresql+psycopg://u:p%40ss@[::1]:5432/d"),
+    ("DATABASE_URL", "postgresql:///d?host=/var/run/postgresql", "postgresql+psycopg:///d?host=/var/run/postgresql"),
+    ("DATABASE_URL", "sqlite:////srv/authserver.db", "sqlite:////srv/authserver.db"),
+    ("PUBLIC_URL", "https://auth.example.com/", "https://auth.example.com"),
+    ("PUBLIC_URL", "HTTPS://Auth.Example.com:8443", "https://auth.example.com:8443"),
+    ("PUBLIC_URL", "http://localhost:8000", "http://localhost:8000"),
+    ("PUBLIC_URL", "http://auth.localhost", "http://auth.localhost"),
+    ("PUBLIC_URL", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+    ("PUBLIC_URL", "http://[::1]:8000", "http://[::1]:8000"),
+    ("AUDIENCE", "my-api", "my-api"),
+    ("CORS_ORIGINS", "https://app.example.com", ("https://app.example.com",)),
+    ("CORS_ORIGINS", " https://a.example , http://[::1]:5173/, ", ("https://a.example", "http://[::1]:5173")),
+    ("ACCESS_TOKEN_LIFETIME", "1", 1),
+    ("REFRESH_TOKEN_LIFETIME", "315360000", 315360000),
+    ("FRESH_LIFETIME", "60", 60),
+    ("PASSWORD_MIN_LENGTH", "1", 1),
+    ("PASSWORD_MIN_LENGTH", "256", 256),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), GOOD)
+def test_a_good_value_is_taken(name: str, value: str, expected: object) -> None:
+    assert getattr(settings(**{name: value}), name.lower()) == expected
+
+
+def test_every_setting_is_tried_with_a_good_and_a_wrong_value() -> None:
+    assert {name for name, *_ in GOOD} == {*NAMES, *TAKES_ANYTHING} - {"PROVIDERS"}
+    assert {name for name, _ in WRONG} == set(NAMES)
+
+
+ADDRESSES = [
+    CANARY,
+    f"{CANARY}.example.com",
+    f"ftp://{CANARY}.example.com",
+    f"https://{CANARY}.example.com/path",
+    f"https://{CANARY}.example.com?",
+    f"https://{CANARY}.example.com?x=1",
+    f"https://{CANARY}.example.com#",
+    f"https://{CANARY}.example.com#x",
+    f"https://{CANARY}@auth.example.com",
+    f"https://user:{CANARY}@auth.example.com",
+    f"https://{CANARY}.example.com:",
+    f"https://{CANARY}.example.com:0",
+    f"https://{CANARY}.example.com:99999",
+    f"https://{CANARY}.example.com:port",
+    f"https://{CANARY} .example.com",
+    f"https://{CANARY}.ex\u00e4mple.com",
+    f"https://{CANARY}\n.example.com",
+    f"https://[{CANARY}",
+    f"https://*.{CANARY}.example.com",
+    f"https://{CANARY}\\.example.com",
+    f"https:///{CANARY}",
+    f"//{CANARY}.example.com",
+]
+SECONDS = [CANARY, f"1 {CANARY}", "0", "-1", "1.5", "1e3", "0x10", "true", "315360001", "99999999999999999999"]
+SECRETS = [
+    CANARY,  # too short
+    CANARY * 4,  # a short piece repeated
+    OTHER_SECRET[:31],
+    "a" * 64,
+    "ab" * 32,
+    "0123456789" * 5,
+    f"change-me-{CANARY}-{OTHER_SECRET}",
+    f"your-secret-key-{CANARY}-{OTHER_SECRET}",
+    f"django-insecure-{CANARY}-{OTHER_SECRET}",
+    f"{CANARY} this is only a placeholder for a secret",
+    f"{CANARY}-\udcff\udcfe-{OTHER_SECRET}",  # bytes that are no text, as os.environ gives them
+]
+DATABASES = [
+    CANARY,
+    f"mysql://user:{CANARY}@host/database",
+    f"postgresql+psycopg2://user:{CANARY}@host/database",
+    f"postgresql:user:{CANARY}@host/database",
+    "postgresql://",
+    f"postgresql://user:{CANARY}@host:port/database",
+    f"postgresql://user:{CANARY}@",
+    f"postgresql://user:{CANARY}@host",  # libpq would take the user's name for the database's
+    f"postgresql://user:{CANARY}@host/",
+    f"postgresql://user:a@{CANARY}@host/database",  # all after the first @ would be a host, to be named in errors
+    "sqlite://",
+    "sqlite:///:memory:",
+    f"sqlite:///{CANARY}.db",  # relative: to the working directory for `migrate`, to another folder for the server
+    f"sqlite:///folder/{CANARY}.db",
+    f"sqlite://{CANARY}/authserver.db",
+]
+WRONG: list[tuple[str, str]] = [
+    *(("ENV", value) for value in (CANARY, "Production", "dev", "staging")),
+    *(("SECRET_KEY", value) for value in SECRETS),
+    *(("SECRET_KEY_PREVIOUS", value) for value in SECRETS),
+    *(("SIGNING_ALGORITHM", value) for value in (CANARY, "es256", "RS256", "none")),
+    *(("DATABASE_URL", value) for value in DATABASES),
+    *(("PUBLIC_URL", value) for value in ADDRESSES),
+    ("PUBLIC_URL", f"http://{CANARY}.example.com"),
+    ("PUBLIC_URL", f"http://127.0.0.1.{CANARY}.example.com"),
+    ("PUBLIC_URL", f"http://localhost.{CANARY}.example.com"),
+    *(("CORS_ORIGINS", value) for value in ADDRESSES),
+    *(("CORS_ORIGINS", f"https://a.example,{value}") for value in ("*", "null", CANARY)),
+    ("CORS_ORIGINS", "*"),
+    *(("ACCESS_TOKEN_LIFETIME", value) for value in SECONDS),
+    *(("REFRESH_TOKEN_LIFETIME", value) for value in SECONDS),
+    *(("FRESH_LIFETIME", value) for value in SECONDS),
+    *(("PASSWORD_MIN_LENGTH", value) for value in (CANARY, "0", "-8", "257", "8.5")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda text: ascii(text[:40]))
+def test_a_wrong_value_is_named_with_what_is_expected_and_not_shown(name: str, value: str) -> None:
+    sentence = refusal(**{name: value})
+    assert sentence.startswith(f"AUTHSERVER_{name}: ")
+    assert "expected" in sentence
+    assert CANARY not in sentence
+    assert "\n" not in sentence
+    if name.startswith("SECRET_KEY"):
+        assert value not in sentence
+
+
+# Pieces that get a value past the first look at it.
+SCHEMES = ["", "https://", "http://", "postgresql://", "sqlite:////", "sqlite:///", SECRET]
+PIECES = ["user:", "@", ":", "/", "?", "#", "[", "]", ",", "*", "%", "%00", ".example.com", ":5432/d", "\\", " ", "\n"]
+values = st.builds(
+    lambda scheme, before, noise, after: f"{scheme}{''.join(before)}{CANARY}{noise}{''.join(after)}",
+    st.sampled_from(SCHEMES),
+    st.lists(st.sampled_from(PIECES), max_size=3),
+    st.text(max_size=5),
+    st.lists(st.sampled_from(PIECES), max_size=5),
+)
+
+
+def refusal_if_any(name: str, value: str) -> str | None:
+    try:
+        settings(**{name: value})
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+@given(name=st.sampled_from(NAMES), value=values)
+@hypothesis_settings(max_examples=400, deadline=None, derandomize=True)
+def test_no_refusal_shows_any_of_the_value(name: str, value: str) -> None:
+    sentence = refusal_if_any(name, value)
+    if sentence is not None:
+        assert re.match(rf"AUTHSERVER_{name}: .+\Z", sentence)
+        assert CANARY not in sentence
+
+
+def test_settings_that_were_taken_show_no_secret_when_they_are_printed() -> None:
+    chosen = settings(
+        SECRET_KEY=f"{CANARY}-1-{OTHER_SECRET}",
+        SECRET_KEY_PREVIOUS=f"{CANARY}-2-{OTHER_SECRET}",
+        DATABASE_URL=f"postgresql://user:{CANARY}@host/database",
+        PROVIDERS__FACEBOOK__CLIENT_SECRET=CANARY,
+    )
+    assert CANARY not in f"{chosen!r} {chosen}"
+
+
+@pytest.mark.parametrize(
+    ("given_names", "missing"),
+    [
+        ((), "AUTHSERVER_SECRET_KEY"),
+        (("AUTHSERVER_PUBLIC_URL",), "AUTHSERVER_SECRET_KEY"),
+        (("AUTHSERVER_SECRET_KEY",), "AUTHSERVER_PUBLIC_URL"),
+    ],
+)
+def test_what_production_needs_and_lacks_is_named(given_names: tuple[str, ...], missing: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{missing}: not set, expected .+$"):
+        load({name: REQUIRED[name] for name in given_names})
+
+
+def test_a_wrong_setting_of_production_is_right_in_development() -> None:
+    for changes in ({"PUBLIC_URL": "http://auth.example.com"}, {"CORS_ORIGINS": "*"}):
+        refusal(**changes)
+        settings(ENV="development", **changes)
+
+
+def test_a_relative_instance_folder_makes_an_absolute_database(folder: Path) -> None:
+    assert settings(INSTANCE_PATH="some/where").database_url == f"sqlite:///{folder}/some/where/authserver.db"
+    assert settings(INSTANCE_PATH="/some/where").database_url == "sqlite:////some/where/authserver.db"
+
+
+def test_derived_keys_are_of_their_purpose_the_present_secret_first() -> None:
+    both = settings(SECRET_KEY_PREVIOUS=OTHER_SECRET)
+    one, two = both.derived_keys("one"), both.derived_keys("two")
+    assert {len(key) for key in one + two} == {32}
+    assert len({*one, *two}) == 4
+    assert settings().derived_keys("one") == one[:1]
+    assert settings(SECRET_KEY=OTHER_SECRET).derived_keys("one") == one[1:]
+
+
+# Where settings come from
+
+
+def dotenv(folder: Path, text: str) -> None:
+    (folder / ".env").write_text(text)
+
+
+def test_the_env_file_of_the_working_directory_is_read(folder: Path) -> None:
+    dotenv(
+        folder,
+        f"# production\nAUTHSERVER_SECRET_KEY='{SECRET}'\nexport AUTHSERVER_PUBLIC_URL={PUBLIC_URL}\n"
+        'AUTHSERVER_FRESH_LIFETIME="5"  # short\nSOMETHING_ELSE=1\n',
+    )
+    chosen, warnings = load()
+    assert (chosen.secret_key, chosen.public_url, chosen.fresh_lifetime) == (SECRET, PUBLIC_URL, 5)
+    assert warnings == []
+    assert "AUTHSERVER_SECRET_KEY" not in os.environ, "and nothing is put into the environment"
+
+
+def test_an_env_file_above_the_working_directory_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dotenv(folder, "AUTHSERVER_ENV=development\n")
+    (folder / "below").mkdir()
+    monkeypatch.chdir(folder / "below")
+    with pytest.raises(SettingsError, match="AUTHSERVER_SECRET_KEY: not set"):
+        load()
+
+
+def test_the_environment_wins_over_the_env_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dotenv(folder, f"AUTHSERVER_SECRET_KEY={SECRET}\nAUTHSERVER_PUBLIC_URL=https://file.example.com\n")
+    monkeypatch.setenv("AUTHSERVER_PUBLIC_URL", PUBLIC_URL)
+    assert load()[0].public_url == PUBLIC_URL
+
+
+def test_an_empty_value_counts_as_not_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dotenv(folder, "AUTHSERVER_DATABASE_URL=\nAUTHSERVER_CORS_ORIGINS\n")
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    for name in ("ENV", "FRESH_LIFETIME", "AUDIENCE", "SECRET_KEY_PREVIOUS", "PROVIDERS__GOOGLE__CLIENT_ID", "UNKNOWN"):
+        monkeypatch.setenv(f"AUTHSERVER_{name}", "")
+    assert load() == (settings(), [])
+    monkeypatch.setenv("AUTHSERVER_SECRET_KEY", "")
+    with pytest.raises(SettingsError, match="AUTHSERVER_SECRET_KEY: not set"):
+        load()
+
+
+def test_an_env_file_that_is_no_text_is_named(folder: Path) -> None:
+    (folder / ".env").write_bytes(f"AUTHSERVER_AUDIENCE={CANARY}\xff".encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"\.env") as raised:
+        load()
+    assert CANARY not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("AUTHSERVER_SECRETKEY", "AUTHSERVER_SECRET_KEY"),
+        ("AUTHSERVER_DATABASE_URI", "AUTHSERVER_DATABASE_URL"),
+        ("AUTHSERVER_CORS_ORIGIN", "AUTHSERVER_CORS_ORIGINS"),
+        ("AUTHSERVER_ACCES_TOKEN_LIFETIME", "AUTHSERVER_ACCESS_TOKEN_LIFETIME"),
+        ("AUTHSERVER_PORT", None),  # Kubernetes makes these for a service called authserver
+        ("AUTHSERVER_SERVICE_HOST", None),
+        ("AUTHSERVER_PROVIDERS", None),
+    ],
+)
+def test_an_unknown_name_is_warned_of_and_stops_nothing(name: str, nearest: str | None) -> None:
+    chosen, warnings = load({**REQUIRED, name: CANARY})
+    assert chosen == settings()
+    (warning,) = warnings
+    assert name in warning
+    assert CANARY not in warning
+    if nearest:
+        assert warning.endswith(nearest)
+
+
+def test_an_application_logs_the_warnings(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, migrated_sqlite: Path
+) -> None:
+    for name, value in {**REQUIRED, "AUTHSERVER_DATABASE_URL": f"sqlite:///{migrated_sqlite}"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AUTHSERVER_SECRETKEY", CANARY)
+    with caplog.at_level(logging.WARNING):
+        create_app()
+    (message,) = caplog.messages
+    assert re.match(r"AUTHSERVER_SECRETKEY .* AUTHSERVER_SECRET_KEY$", message)
+
+
+def test_providers_settings_are_gathered_by_name() -> None:
+    chosen = settings(
+        PROVIDERS__GOOGLE__CLIENT_ID="one", PROVIDERS__MY_IDP__CLIENT_ID="two", PROVIDERS__MY_IDP__BASE__URL="three"
+    )
+    assert chosen.providers == {"google": {"CLIENT_ID": "one"}, "my_idp": {"CLIENT_ID": "two", "BASE__URL": "three"}}
+
+
+# The development secret
+
+
+def development(**changes: str) -> Settings:
+    return load({"AUTHSERVER_ENV": "development", **{f"AUTHSERVER_{name}": text for name, text in changes.items()}})[0]
+
+
+def test_the_development_secret_is_made_once_and_for_its_owner_alone(folder: Path) -> None:
+    secret = development().secret_key
+    assert development().secret_key == secret
+    kept = folder / "instance" / "secret_key"
+    assert kept.read_text() == secret
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert os.listdir(folder / "instance") == ["secret_key"], "no draft is left behind"
+    assert development(INSTANCE_PATH="other").secret_key != secret
+
+
+def test_a_secret_that_is_set_is_used_in_development_too(folder: Path) -> None:
+    assert development(SECRET_KEY=SECRET).secret_key == SECRET
+    assert os.listdir(folder) == []
+
+
+def test_production_makes_no_secret(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="AUTHSERVER_SECRET_KEY: not set"):
+        load({"AUTHSERVER_PUBLIC_URL": PUBLIC_URL})
+    assert os.listdir(folder) == []
+
+
+# Imported once and forked: eight processes that begin at the same moment.
+EIGHT = """
+import os, sys
+from authserver.settings import load
+gate, opened = os.pipe()
+for _ in range(8):
+    if os.fork() == 0:
+        os.close(opened)
+        os.read(gate, 1)
+        os.write(1, load({"AUTHSERVER_ENV": "development"})[0].secret_key.encode() + b"\\n")
+        os._exit(0)
+os.close(opened)
+sys.exit(max(os.waitpid(-1, 0)[1] for _ in range(8)))
+"""
+
+
+def test_eight_processes_that_start_at_once_have_one_development_secret(folder: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", EIGHT], capture_output=True, text=True, timeout=60, check=True)
+    secrets = ran.stdout.split()
+    assert (len(secrets), len(set(secrets))) == (8, 1)
+    assert os.listdir(folder / "instance") == ["secret_key"]
+
+
+def file_in_the_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "instance").write_text("")
+
+
+def folder_in_the_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "instance" / "secret_key").mkdir(parents=True)
+
+
+def not_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "instance").mkdir()
+    (folder / "instance" / "secret_key").write_bytes(b"\xff" * 48)
+
+
+def forbidden(*arguments: object, **options: object) -> Any:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+# By replacing the call, since nothing is forbidden to root.
+def not_writable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.open", forbidden)
+
+
+def not_readable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", forbidden)
+
+
+def without_hard_links(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.link", forbidden)
+
+
+@pytest.mark.parametrize(
+    "prepare", [file_in_the_way, folder_in_the_way, not_text, not_writable, not_readable, without_hard_links]
+)
+def test_an_instance_folder_that_cannot_keep_the_secret_is_said_in_a_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path, pytest.MonkeyPatch], None]
+) -> None:
+    prepare(folder, monkeypatch)
+    with pytest.raises(SettingsError, match=r"\AAUTHSERVER_INSTANCE_PATH: .+\Z"):
+        development()
+    assert not list(folder.glob("instance/.secret_key.*")), "no draft is left behind"
+
+
+def test_an_instance_folder_that_cannot_keep_the_database_is_named_and_not_shown(folder: Path) -> None:
+    (folder / CANARY).write_text("")
+    with pytest.raises(SettingsError, match=r"\A.*AUTHSERVER_.+\Z") as raised:
+        migrate_database(settings(INSTANCE_PATH=CANARY))
+    assert CANARY not in str(raised.value)
