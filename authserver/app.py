@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authserver import core, errors, migrations
+from authserver import core, errors, limits, migrations
 from authserver.cors import allow_origins
 from authserver.emails import delivery
 from authserver.extensions import db, engine_options, jwt, prepare_engine
@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
     app.json.sort_keys = False  # type: ignore[attr-defined]
     connect_database(app, settings)
     jwt.init_app(app)
+    limits.start(app, settings)
     allow_origins(app, settings)
     errors.register(app)
     app.after_request(no_store)

@@ -27,8 +27,11 @@ MakeApp = Callable[..., Flask]
 
 
 def settings_for(database: str, **changes: object) -> Settings:
-    """Production's settings, read as they are from the environment: `changes` are named as in `Settings`."""
-    variables = {"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, "DATABASE_URL": database}
+    """Production's settings, read as they are from the environment: `changes` are named as in `Settings`.
+
+    Rate limits are off unless a test is about them: many sign up from one address here.
+    """
+    variables = {"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, "DATABASE_URL": database, "RATE_LIMITS": "false"}
     variables |= {name.upper(): str(value) for name, value in changes.items()}
     return load({f"AUTHSERVER_{name}": value for name, value in variables.items()})[0]
 
@@ -73,7 +76,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = request.getfixturevalue("migrated_postgres")
     yield url
     with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE users CASCADE")
+        connection.execute("TRUNCATE users, rate_limits CASCADE")
 
 
 @pytest.fixture
