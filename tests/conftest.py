@@ -5,9 +5,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import make_url
@@ -16,9 +18,11 @@ from authserver import clock
 from authserver.app import create_app
 from authserver.cli.database import migrate_database
 from authserver.extensions import db
+from authserver.limits import stores
 from authserver.settings import Settings, load
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 SECRET = "tOtnVPGQf6OQKyUuWcNnCzJb8XrVv0AiRz3yEGhsdl4"
 PUBLIC_URL = "https://auth.example.com"
 
@@ -77,6 +81,23 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     yield url
     with psycopg.connect(url) as connection:
         connection.execute("TRUNCATE users, rate_limits CASCADE")
+
+
+@pytest.fixture
+def redis_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A Redis, under keys of this test's own. Skipped by name where none runs, except in CI."""
+    prefix = f"authserver_test_{uuid4().hex}"
+    monkeypatch.setattr(stores, "REDIS_PREFIX", prefix)
+    with redis.Redis.from_url(REDIS, socket_connect_timeout=3) as server:
+        try:
+            server.ping()
+        except redis.RedisError:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip("no Redis at TEST_REDIS_URL")
+        yield REDIS
+        for key in server.scan_iter(f"{prefix}:*"):
+            server.delete(key)
 
 
 @pytest.fixture

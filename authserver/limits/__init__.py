@@ -78,7 +78,7 @@ def start(app: Flask, settings: Settings) -> None:
 
 
 def _counters(settings: Settings) -> Counters:
-    items = {limit: _item(settings, limit) for limit in Limit}
+    items: dict[str, RateLimitItem] = {limit: _item(settings, limit) for limit in Limit}
     return Counters(items, settings.derived_keys("rate limits")[0], settings.redis_url)
 
 
