@@ -4,16 +4,45 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from limits.storage import RedisStorage, Storage
+from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql.dml import ReturningInsert
 
 from authserver.clock import now
-from authserver.extensions import db, fetch_one
+from authserver.extensions import UTCDateTime, db, fetch_one
 from authserver.models import RateLimit
 
 REDIS_PREFIX = "authserver"
 REDIS_TIMEOUT = 0.5  # seconds to connect, and again for an answer
 SWEEP = timedelta(minutes=5)  # between deletions of windows that are over, by each process
+
+
+# Built once: building them costs as much as running them.
+COUNT = sa.select(RateLimit.count).where(RateLimit.key == bindparam("key"), RateLimit.expires_at > bindparam("now"))
+EXPIRY = sa.select(RateLimit.expires_at).where(RateLimit.key == bindparam("key"))
+
+
+def _counting(insert: sqlite.Insert | postgresql.Insert) -> ReturningInsert[int]:
+    """One atomic statement: the first attempt of a window, or one more in it."""
+    over = RateLimit.expires_at <= bindparam("now", type_=UTCDateTime)
+    return (
+        insert.values(key=bindparam("key"), count=bindparam("amount"), expires_at=bindparam("expires_at"))
+        .on_conflict_do_update(
+            index_elements=[RateLimit.key],
+            set_={
+                "count": sa.case((over, insert.excluded.count), else_=RateLimit.count + insert.excluded.count),
+                "expires_at": sa.case((over, insert.excluded.expires_at), else_=RateLimit.expires_at),
+            },
+        )
+        .returning(RateLimit.count)
+    )
+
+
+COUNT_ONE_MORE = {
+    "sqlite": _counting(sqlite.insert(RateLimit)),
+    "postgresql": _counting(postgresql.insert(RateLimit)),
+}
 
 
 class DatabaseStorage(Storage):
@@ -31,28 +60,18 @@ class DatabaseStorage(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         moment = now()
-        insert = (postgresql if db.engine.dialect.name == "postgresql" else sqlite).insert(RateLimit)
-        over = RateLimit.expires_at <= moment
-        counted = fetch_one(
-            insert.values(key=key, count=amount, expires_at=moment + timedelta(seconds=expiry))
-            .on_conflict_do_update(
-                index_elements=[RateLimit.key],
-                set_={
-                    "count": sa.case((over, insert.excluded.count), else_=RateLimit.count + amount),
-                    "expires_at": sa.case((over, insert.excluded.expires_at), else_=RateLimit.expires_at),
-                },
-            )
-            .returning(RateLimit.count)
-        )
+        expires_at = moment + timedelta(seconds=expiry)
+        values = {"key": key, "amount": amount, "expires_at": expires_at, "now": moment}
+        counted = fetch_one(COUNT_ONE_MORE[db.engine.dialect.name], values)
         self._sweep(moment)
         return counted[0] if counted else 0
 
     def get(self, key: str) -> int:
-        found = fetch_one(sa.select(RateLimit.count).where(RateLimit.key == key, RateLimit.expires_at > now()))
+        found = fetch_one(COUNT, {"key": key, "now": now()})
         return found[0] if found else 0
 
     def get_expiry(self, key: str) -> float:
-        found = fetch_one(sa.select(RateLimit.expires_at).where(RateLimit.key == key))
+        found = fetch_one(EXPIRY, {"key": key})
         return (found.expires_at if found else now()).timestamp()
 
     def check(self) -> bool:
