@@ -63,8 +63,9 @@ class DatabaseStorage(Storage):
         expires_at = moment + timedelta(seconds=expiry)
         values = {"key": key, "amount": amount, "expires_at": expires_at, "now": moment}
         counted = fetch_one(COUNT_ONE_MORE[db.engine.dialect.name], values)
+        assert counted is not None, "RETURNING gives the row that was written"
         self._sweep(moment)
-        return counted[0] if counted else 0
+        return counted[0]
 
     def get(self, key: str) -> int:
         found = fetch_one(COUNT, {"key": key, "now": now()})
