@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError, OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authserver import core, errors, migrations
+from authserver import core, errors, limits, migrations
 from authserver.cors import allow_origins
 from authserver.dev.hosts import refuse_foreign_host
 from authserver.dev.mailbox import blueprint as mailbox
@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
     app.json.sort_keys = False  # type: ignore[attr-defined]
     connect_database(app, settings)
     jwt.init_app(app)
+    limits.start(app, settings)
     allow_origins(app, settings)
     errors.register(app)
     app.after_request(no_store)

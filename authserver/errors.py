@@ -28,6 +28,7 @@ CODES: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "This method is not allowed here."),
     "account_exists": (409, "An account with this e-mail address already exists."),
     "request_too_large": (413, "The request is too large."),
+    "throttled": (429, "Too many attempts. Try again later."),
     "server_error": (500, "Something went wrong on the server."),
     "provider_unavailable": (503, "The provider cannot be reached right now. Try again in a moment."),
     "mail_unavailable": (503, "No mail can be sent from here."),

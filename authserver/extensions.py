@@ -14,6 +14,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.sql.selectable import TypedReturnsRows
 from uuid_utils.compat import uuid7
 
 from authserver.settings import Settings, SettingsError
@@ -63,8 +64,13 @@ def new_id() -> UUID:
     return uuid7()
 
 
-def fetch_one(statement: sa.Select[*Columns], parameters: dict[str, Any] | None = None) -> sa.Row[*Columns] | None:
-    """One row by one statement outside any transaction, which on PostgreSQL saves the round trips around it."""
+def fetch_one(
+    statement: TypedReturnsRows[*Columns], parameters: dict[str, Any] | None = None
+) -> sa.Row[*Columns] | None:
+    """One row by one statement outside any transaction, which on PostgreSQL saves the round trips around it.
+
+    A statement that writes is a transaction of its own, over when this returns.
+    """
     reader: Engine = current_app.extensions["authserver.reader"]
     with reader.connect() as connection:
         return connection.execute(statement, parameters).first()

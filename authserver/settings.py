@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from dotenv import dotenv_values
+from limits import RateLimitItem, parse_many
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -135,6 +136,39 @@ def _mail_url(value: str) -> str:
     return value
 
 
+def _redis_url(value: str) -> str:
+    if find_spec("redis") is None:
+        raise ValueError("Redis needs the package redis, install it with `pip install 'authserver[production]'`")
+    from redis import ConnectionPool
+
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("redis", "rediss") and parts.hostname and re.fullmatch(r"(/\d*)?", parts.path)
+        ConnectionPool.from_url(value).make_connection()  # reads the options, does not connect
+    except (ValueError, TypeError):
+        good = False
+    if not good:
+        raise ValueError("expected redis://user:password@host:port/0 or rediss://user:password@host:port/0")
+    return value
+
+
+def rate_limit(value: str) -> RateLimitItem:
+    """How often in how long; raises `ValueError`, also for what `limits` would read otherwise than it looks."""
+    try:
+        (item,) = parse_many(value)
+        good = 0 < item.amount <= 10**6 and item.get_expiry() <= 366 * 86400 and not re.search(r"\b0+\b", value)
+    except (ValueError, OverflowError):
+        good = False
+    if not good:
+        raise ValueError("expected one limit, such as 10 per 5 minutes")
+    return item
+
+
+def _rate_limit(value: str) -> str:
+    rate_limit(value)
+    return value
+
+
 def _mail_from(value: str) -> str:
     if not re.fullmatch(r"[^\s@<>,]+@[^\s@<>,]+", value):
         raise ValueError("expected one address, such as no-reply@example.com")
@@ -143,6 +177,7 @@ def _mail_from(value: str) -> str:
 
 PageUrl = Annotated[str, AfterValidator(_page_url)]
 Domains = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_domains)]
+RateLimit = Annotated[str, AfterValidator(_rate_limit)]
 Secret = Annotated[str, AfterValidator(_secret)]
 Seconds = Annotated[int, Field(ge=1, le=10 * 365 * 86400)]
 
@@ -158,6 +193,7 @@ class Settings(BaseModel):
     signing_algorithm: Literal["ES256", "EdDSA", "HS256"] = "ES256"
     instance_path: Path = Path("instance")
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(repr=False)
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(default=None, repr=False)
     public_url: Origin
     audience: str
     cors_origins: Origins = ()
@@ -167,6 +203,14 @@ class Settings(BaseModel):
     refresh_rotation: bool = False
     session_lifetime: Seconds | None = None
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    rate_limits: bool = True
+    rate_limit_login_account: RateLimit = "10 per 5 minutes"
+    rate_limit_login_address: RateLimit = "100 per 5 minutes"
+    rate_limit_signup_address: RateLimit = "30 per hour"
+    rate_limit_provider_address: RateLimit = "300 per 5 minutes"
+    rate_limit_refresh_address: RateLimit = "300 per 5 minutes"
+    rate_limit_mail_account: RateLimit = "5 per day"
+    rate_limit_mail_address: RateLimit = "30 per hour"
     password_min_length: Annotated[int, Field(ge=1, le=256)] = 8
     signup: Literal["open", "invited", "closed"] = "open"
     signup_domains: Domains = ()
@@ -267,6 +311,8 @@ def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str
         settings = Settings(**values, providers=providers)
         if settings.production and not settings.mail_url:
             warnings.append(f"{PREFIX}MAIL_URL is not set: no mail is sent, so nobody can reset a password")
+        if settings.production and not settings.rate_limits:
+            warnings.append(f"{PREFIX}RATE_LIMITS is false: nothing limits the guessing of passwords")
         return settings, warnings
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

@@ -52,6 +52,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         variables = {"AUTHSERVER_ENV": "development", "AUTHSERVER_INSTANCE_PATH": str(Path(folder))}
+        variables |= {  # counted as everywhere, and never refused
+            "AUTHSERVER_RATE_LIMIT_LOGIN_ACCOUNT": "1000000 per day",
+            "AUTHSERVER_RATE_LIMIT_LOGIN_ADDRESS": "1000000 per day",
+        }
         if arguments.database:
             variables["AUTHSERVER_DATABASE_URL"] = arguments.database
         settings, _ = load(variables)

@@ -5,9 +5,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import make_url
@@ -16,9 +18,11 @@ from authserver import clock
 from authserver.app import create_app
 from authserver.cli.database import migrate_database
 from authserver.extensions import db
+from authserver.limits import stores
 from authserver.settings import Settings, load
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 SECRET = "tOtnVPGQf6OQKyUuWcNnCzJb8XrVv0AiRz3yEGhsdl4"
 PUBLIC_URL = "https://auth.example.com"
 
@@ -27,8 +31,11 @@ MakeApp = Callable[..., Flask]
 
 
 def settings_for(database: str, **changes: object) -> Settings:
-    """Production's settings, read as they are from the environment: `changes` are named as in `Settings`."""
-    variables = {"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, "DATABASE_URL": database}
+    """Production's settings, read as they are from the environment: `changes` are named as in `Settings`.
+
+    Rate limits are off unless a test is about them: many sign up from one address here.
+    """
+    variables = {"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, "DATABASE_URL": database, "RATE_LIMITS": "false"}
     variables |= {name.upper(): str(value) for name, value in changes.items()}
     return load({f"AUTHSERVER_{name}": value for name, value in variables.items()})[0]
 
@@ -73,7 +80,24 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = request.getfixturevalue("migrated_postgres")
     yield url
     with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE users CASCADE")
+        connection.execute("TRUNCATE users, rate_limits CASCADE")
+
+
+@pytest.fixture
+def redis_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A Redis, under keys of this test's own. Skipped by name where none runs, except in CI."""
+    prefix = f"authserver_test_{uuid4().hex}"
+    monkeypatch.setattr(stores, "REDIS_PREFIX", prefix)
+    with redis.Redis.from_url(REDIS, socket_connect_timeout=3) as server:
+        try:
+            server.ping()
+        except redis.RedisError:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip("no Redis at TEST_REDIS_URL")
+        yield REDIS
+        for key in server.scan_iter(f"{prefix}:*"):
+            server.delete(key)
 
 
 @pytest.fixture

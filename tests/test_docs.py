@@ -16,6 +16,7 @@ from flask import Flask, request
 
 from authserver.cli import cli
 from authserver.errors import CODES
+from authserver.limits import Limit
 from authserver.oauth.provider import ProviderSettings
 from authserver.oauth.registry import enabled_providers
 from authserver.settings import Settings, load
@@ -54,6 +55,14 @@ def test_every_setting_is_documented_with_its_default() -> None:
             "none" if default in (None, (), "") else f"`{default}`".replace("False", "false").replace("True", "true")
         )
         assert documented[f"AUTHSERVER_{name.upper()}"] == expected
+
+
+def test_every_rate_limit_is_a_setting_and_is_explained() -> None:
+    names = {limit.name for limit in Limit}
+    assert {f"rate_limit_{name.lower()}" for name in names} == {
+        name for name in Settings.model_fields if name.startswith("rate_limit_")
+    }
+    assert {row[0].strip("`") for row in rows("docs/operating.md") if row[0].startswith("`")} == names
 
 
 def documented_path(rule: str) -> str:

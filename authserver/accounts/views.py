@@ -4,6 +4,7 @@ from flask.typing import ResponseReturnValue
 from authserver.accounts import data, flows
 from authserver.body import Body, Email, Name, Password, Token, no_content, read
 from authserver.errors import invalid
+from authserver.limits import Limit, limit_account, limit_address
 from authserver.passwords.policy import check_new_password
 from authserver.sessions.answer import signed_in_json, user_json
 from authserver.tokens.guard import Caller, freshly_signed_in, signed_in
@@ -42,6 +43,7 @@ def signup() -> ResponseReturnValue:
     """A new account with an e-mail address and a password, signed in unless the address has to be verified first."""
     body = read(SignupBody)
     check_new_password(body.password, body.password_confirm, body.email)
+    limit_address(Limit.SIGNUP_ADDRESS)
     newcomer = flows.Newcomer(**body.model_dump(exclude={"password_confirm"}))
     signed_up = flows.sign_up(newcomer, visitor())
     if signed_up is None:
@@ -53,6 +55,8 @@ def signup() -> ResponseReturnValue:
 def login() -> Response:
     """A sign-in with e-mail address and password."""
     body = read(LoginBody)
+    limit_address(Limit.LOGIN_ADDRESS)
+    limit_account(Limit.LOGIN_ACCOUNT, body.email)
     return jsonify(signed_in_json(*flows.log_in(body.email, body.password, visitor())))
 
 
@@ -63,6 +67,8 @@ def token() -> Response:
     email = body.email or body.username
     if email is None:
         raise invalid("username", "This field is required.")
+    limit_address(Limit.LOGIN_ADDRESS)
+    limit_account(Limit.LOGIN_ACCOUNT, email)
     answer = signed_in_json(*flows.log_in(email, body.password, visitor()))
     return jsonify(access=answer["access"], refresh=answer["refresh"])
 

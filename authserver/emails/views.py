@@ -3,6 +3,7 @@ from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Email, Token, no_content, read
 from authserver.emails import flows
+from authserver.limits import Limit, limit_account, limit_address
 from authserver.tokens.guard import Caller, freshly_signed_in
 from authserver.visitor import visitor
 
@@ -27,7 +28,10 @@ def verify() -> Response:
 @blueprint.post("/verify/resend")
 def resend() -> ResponseReturnValue:
     """Sends the verification mail again; answers alike for every address."""
-    flows.resend(read(EmailBody).email, visitor())
+    email = read(EmailBody).email
+    limit_address(Limit.MAIL_ADDRESS)
+    limit_account(Limit.MAIL_ACCOUNT, email)
+    flows.resend(email, visitor())
     return jsonify(detail="If this address is waiting to be confirmed, a mail is on its way."), 202
 
 
@@ -35,5 +39,7 @@ def resend() -> ResponseReturnValue:
 @freshly_signed_in
 def change(caller: Caller) -> ResponseReturnValue:
     """Asks for another address, which counts once its mail is confirmed."""
-    flows.request_change(caller.id, caller.session_id, read(EmailBody).email, visitor())
+    email = read(EmailBody).email
+    limit_account(Limit.MAIL_ACCOUNT, caller.id)
+    flows.request_change(caller.id, caller.session_id, email, visitor())
     return jsonify(detail="A mail with a link is on its way to the new address."), 202

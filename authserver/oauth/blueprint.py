@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, current_app, jsonify
 
 from authserver.body import Body, Token, read
+from authserver.limits import Limit, limit_address
 from authserver.oauth import linking
 from authserver.oauth.registry import Enabled
 from authserver.oauth.upstream import Upstream
@@ -22,6 +23,7 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
     def sign_in() -> Response:
         """A sign-in with a token of the provider's that the client already has."""
         body = read(ProviderBody)
+        limit_address(Limit.PROVIDER_ADDRESS)
         upstream: Upstream = current_app.extensions["authserver.upstream"]
         identity = identify_by_access_token(enabled, upstream.ask(), body.access_token)
         return jsonify(signed_in_json(*linking.sign_in(enabled.name, identity, visitor())))

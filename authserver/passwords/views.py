@@ -2,6 +2,7 @@ from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Email, Password, Token, no_content, read
+from authserver.limits import Limit, limit_account, limit_address
 from authserver.passwords import flows
 from authserver.passwords.policy import check_new_password
 from authserver.tokens.guard import Caller, authenticate, is_fresh, signed_in
@@ -39,6 +40,7 @@ class RecoverBody(Body):
 def reauthenticate(caller: Caller) -> Response:
     """Makes the session's access token fresh again, by password."""
     body = read(ReauthenticateBody)
+    limit_account(Limit.LOGIN_ACCOUNT, caller.id)
     return jsonify(access=flows.reauthenticate(caller.id, caller.session_id, body.password, visitor()))
 
 
@@ -48,6 +50,8 @@ def change() -> Response:
     caller, claims = authenticate()
     body = read(ChangeBody)
     check_new_password(body.password, body.password_confirm, caller.email)
+    if body.current_password is not None:
+        limit_account(Limit.LOGIN_ACCOUNT, caller.id)
     fresh = is_fresh(claims)
     flows.change(caller.id, caller.session_id, body.current_password, fresh, body.password, visitor())
     return no_content()
@@ -56,7 +60,10 @@ def change() -> Response:
 @blueprint.post("/password/forgot")
 def forgot() -> ResponseReturnValue:
     """Mails a link to set a new password; answers alike for every address."""
-    flows.forgot(read(ForgotBody).email, visitor())
+    email = read(ForgotBody).email
+    limit_address(Limit.MAIL_ADDRESS)
+    limit_account(Limit.MAIL_ACCOUNT, email)
+    flows.forgot(email, visitor())
     return jsonify(detail="If this address has an account, a mail is on its way."), 202
 
 

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from authserver.body import Body, Token, no_content, read
 from authserver.errors import ApiError, invalid
+from authserver.limits import Limit, limit_refusals
 from authserver.sessions import flows, rotation
 from authserver.sessions.answer import session_json
 from authserver.tokens.guard import Caller, bearer_token, find_caller, signed_in
@@ -28,7 +29,9 @@ class VerifyBody(Body):
 @blueprint.post("/token/refresh")
 def refresh() -> Response:
     """A new access token for a refresh token; under rotation a new refresh token too."""
-    refreshed = rotation.refresh(read(RefreshBody).refresh, visitor())
+    token = read(RefreshBody).refresh
+    with limit_refusals(Limit.REFRESH_ADDRESS):
+        refreshed = rotation.refresh(token, visitor())
     if refreshed.refresh is None:
         return jsonify(access=refreshed.access)
     return jsonify(access=refreshed.access, refresh=refreshed.refresh)

@@ -1,0 +1,98 @@
+"""The rate limits: how often something may be done from one address or to one account.
+
+A window begins with its first attempt and is over after its time: nobody is locked out for good. Where it is counted:
+`counters.py`.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from uuid import UUID
+
+from flask import Flask, current_app
+from limits import RateLimitItem
+
+from authserver.errors import ApiError
+from authserver.limits.counters import Counters
+from authserver.settings import Settings, rate_limit
+from authserver.visitor import visitor
+
+DEVELOPMENT_FACTOR = 10  # so that an application's own tests can run
+WITH_PORT = re.compile(r"\[(?P<six>.+)\](:\d+)?|(?P<four>[\d.]+):\d+")
+
+
+class Limit(StrEnum):
+    """Each is one counter per address or account, and the setting `AUTHSERVER_RATE_LIMIT_<NAME>`."""
+
+    LOGIN_ACCOUNT = "login_account"  # password checks, wherever
+    LOGIN_ADDRESS = "login_address"
+    SIGNUP_ADDRESS = "signup_address"
+    PROVIDER_ADDRESS = "provider_address"
+    REFRESH_ADDRESS = "refresh_address"  # refused ones only: an accepted one writes nothing
+    MAIL_ACCOUNT = "mail_account"  # calls whose purpose is a mail
+    MAIL_ADDRESS = "mail_address"
+
+
+def limit_address(limit: Limit) -> None:
+    """Counts this request for the address that it comes from; raises `throttled` where there were too many."""
+    _count(limit, network(visitor().ip))
+
+
+def limit_account(limit: Limit, account: str | UUID) -> None:
+    """The same for an account: the caller's id, or an e-mail address, whether there is an account of it or not."""
+    _count(limit, str(account))
+
+
+@contextmanager
+def limit_refusals(limit: Limit) -> Iterator[None]:
+    """Counts for the address what is refused with a 401 inside; what is accepted costs nothing."""
+    try:
+        yield
+    except ApiError as refusal:
+        if refusal.status == 401:
+            limit_address(limit)
+        raise
+
+
+def network(address: str) -> str:
+    """What counts as one address: that of IPv4, or the /64 within which an IPv6 host chooses its own.
+
+    The port that some proxies write behind it is dropped. Whatever is no address counts as one and the same, or
+    inventing others would be a way around the limits.
+    """
+    if with_port := WITH_PORT.fullmatch(address):
+        address = with_port["six"] or with_port["four"]
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or IPv6Network((int(parsed), 64), strict=False))
+    return str(parsed)
+
+
+def start(app: Flask, settings: Settings) -> None:
+    app.extensions["authserver.limits"] = _counters(settings) if settings.rate_limits else None
+
+
+def _counters(settings: Settings) -> Counters:
+    items: dict[str, RateLimitItem] = {limit: _item(settings, limit) for limit in Limit}
+    return Counters(items, settings.derived_keys("rate limits")[0], settings.redis_url)
+
+
+def _item(settings: Settings, limit: Limit) -> RateLimitItem:
+    """As it is set; in development what nobody set is ten times as much."""
+    name = f"rate_limit_{limit}"
+    item = rate_limit(getattr(settings, name))
+    if settings.production or name in settings.model_fields_set:
+        return item
+    return type(item)(item.amount * DEVELOPMENT_FACTOR, item.multiples)
+
+
+def _count(limit: Limit, who: str) -> None:
+    counters: Counters | None = current_app.extensions["authserver.limits"]
+    seconds = counters.seconds_to_wait(limit, who) if counters else 0
+    if seconds:
+        raise ApiError("throttled", headers={"Retry-After": str(seconds)})
