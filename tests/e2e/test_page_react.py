@@ -11,7 +11,7 @@ import pytest
 from authserver.testing import standins as providers
 from authserver.testing.standins import Person, StandIns
 from tests.e2e.page import ADDRESS, filled, missing, tool
-from tests.e2e.react_site import Site, as_module, build, example, install, serving
+from tests.e2e.react_site import Site, as_module, build, example, serving
 from tests.e2e.servers import developing, make_checkout, sign_up, wait_until_expired
 from tests.factories import PASSWORD
 
@@ -72,7 +72,6 @@ def standins() -> Iterator[StandIns]:
 def site_of(folder: Path, standins: StandIns, **settings: str) -> Iterator[Site]:
     """The example, built for a server of its own that has one person with a password, Ada."""
     code = example()
-    install()
     placeholders = {
         "GOOGLE_TOKEN": standins.google.token(PEOPLE["Google"]),
         "FACEBOOK_TOKEN": standins.facebook.token(PEOPLE["Facebook"]),
