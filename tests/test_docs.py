@@ -57,7 +57,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def documented_path(rule: str) -> str:
-    slash = "" if rule.endswith(".json") else "/"
+    slash = "" if rule.endswith((".json", "<name>")) else "/"
     return re.sub(r"<uuid:\w+>", "<id>", rule).replace("google", "<name>") + slash
 
 
