@@ -91,7 +91,7 @@ def test_the_button_confirms_an_address_once(
     client: FlaskClient, person: SignedIn, mails: Callable[[str], list[Message]]
 ) -> None:
     token = token_of(mails("verify")[0])
-    assert_page(send(client, "/email/verify", {"token": token}), 200, "Your e-mail address is confirmed")
+    assert_page(send(client, "/email/verify", {"token": token}), 200, "Your e‑mail address is confirmed")
     assert client.get("/api/me/", headers=person.bearer).get_json()["email_verified"] is True
     used = errors.CODES["one_time_token_not_valid"][1]
     assert_page(send(client, "/email/verify", {"token": token}), 400, used)

@@ -9,7 +9,7 @@ function takeToken() {
   if (token) field.value = token;
   // A code that is there and not wrong need not be looked at.
   field.closest('.field').hidden = field.value !== '' && (Boolean(token) || !field.hasAttribute('aria-invalid'));
-  if (!document.querySelector('[autofocus]')) document.querySelector('.field:not([hidden]) input, button')?.focus();
+  if (!document.querySelector('[autofocus]')) document.querySelector('.field:not([hidden]) input')?.focus();
 }
 
 takeToken();
