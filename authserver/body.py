@@ -1,6 +1,7 @@
 """A JSON body becomes a typed value, or `invalid_request`; a feature declares its shapes once, as kinds of `Body`."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from email_validator import EmailNotValidError, validate_email
@@ -67,9 +68,14 @@ SENTENCES = {
 
 
 def read(shape: type[Shape]) -> Shape:
-    """The request's body; raises `invalid_request`, naming every field to blame."""
+    """The request's JSON body; raises `invalid_request`, naming every field to blame."""
+    return validated(shape, _json_object())
+
+
+def validated(shape: type[Shape], value: Mapping[str, Any]) -> Shape:
+    """The same for what came otherwise, as by a page's form."""
     try:
-        return shape.model_validate(_json_object())
+        return shape.model_validate(value)
     except ValidationError as error:
         raise ApiError("invalid_request", errors=_sentences(error)) from None
 

@@ -8,6 +8,7 @@ from flask import Blueprint
 from authserver.accounts.views import blueprint as accounts
 from authserver.emails.views import blueprint as emails
 from authserver.events.views import blueprint as events
+from authserver.pages.views import blueprint as pages
 from authserver.passwords.views import blueprint as passwords
 from authserver.sessions.views import blueprint as sessions
 from authserver.tokens.views import blueprint as tokens
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 blueprint = Blueprint("core", __name__)
-for feature in (accounts, emails, events, passwords, sessions, tokens):
+for feature in (accounts, emails, events, pages, passwords, sessions, tokens):
     blueprint.register_blueprint(feature)
 
 

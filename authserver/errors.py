@@ -23,6 +23,7 @@ CODES: dict[str, tuple[int, str]] = {
     "provider_token_not_valid": (401, "The provider's token was refused or was issued to another application."),
     "reauthentication_required": (403, "Sign in again, or confirm your password, before this change."),
     "signup_not_allowed": (403, "This server takes no new account for this address."),
+    "origin_not_allowed": (403, "This was sent from a page that is not allowed to."),
     "email_not_verified": (403, "Confirm your e-mail address first: a mail with a link was sent."),
     "not_found": (404, "Not found."),
     "method_not_allowed": (405, "This method is not allowed here."),

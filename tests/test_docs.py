@@ -66,7 +66,7 @@ def test_every_rate_limit_is_a_setting_and_is_explained() -> None:
 
 
 def documented_path(rule: str) -> str:
-    slash = "" if rule.endswith(".json") else "/"
+    slash = "" if rule.endswith((".json", "<name>")) else "/"
     return re.sub(r"<uuid:\w+>", "<id>", rule).replace("google", "<name>") + slash
 
 

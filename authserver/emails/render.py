@@ -44,7 +44,10 @@ def render(kind: str, to: str, languages: str, **facts: object) -> Message:
 
 
 def best_language(languages: str) -> str:
-    accepted = parse_accept_header(languages, LanguageAccept)
+    # By primary tag: Werkzeug would take the "en" of `de-AT,en;q=0.5`, since it is one of ours to the letter.
+    accepted = LanguageAccept(
+        [(tag.partition("-")[0], quality) for tag, quality in parse_accept_header(languages, LanguageAccept)]
+    )
     return accepted.best_match(LANGUAGES, DEFAULT_LANGUAGE) or DEFAULT_LANGUAGE
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tests.e2e.page import between, tool
 from tests.e2e.servers import Server
+from tests.npm import installed
 
 REACT = Path(__file__).with_name("react")
-MODULES = REACT / "node_modules"
 BUILD = ("harness.jsx", "--bundle", "--jsx=automatic", "--outfile=app.js", "--log-level=warning")
 # The one insertion: the example has `handleSignup` and nothing that calls it.
 FIRST_BUTTON = "<button onClick={() => handleGoogleSignIn("
@@ -27,17 +27,6 @@ SIGN_UP_BUTTON = "<button onClick={() => handleSignup(%s)}>Sign up</button>"
 class Site:
     origin: str
     server: Server
-
-
-def install() -> None:
-    """What package.json names, once for each of its versions."""
-    wanted = (REACT / "package.json").read_text()
-    stamp = MODULES / ".installed"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    npm = subprocess.run([tool("npm"), "install"], cwd=REACT, capture_output=True, text=True, timeout=300)
-    assert npm.returncode == 0, npm.stdout + npm.stderr
-    stamp.write_text(wanted)
 
 
 def example() -> str:
@@ -55,10 +44,11 @@ def build(folder: Path, code: str) -> None:
     for name in ("harness.jsx", "index.html"):
         shutil.copy(REACT / name, folder)
     (folder / "example.jsx").write_text(code, "utf-8")
+    modules = installed(REACT)
     built = subprocess.run(
-        [tool("node"), str(MODULES / "esbuild" / "bin" / "esbuild"), *BUILD],
+        [tool("node"), str(modules / "esbuild" / "bin" / "esbuild"), *BUILD],
         cwd=folder,
-        env={**os.environ, "NODE_PATH": str(MODULES)},
+        env={**os.environ, "NODE_PATH": str(modules)},
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,8 +10,8 @@ import pytest
 
 from authserver.testing import standins as providers
 from authserver.testing.standins import Person, StandIns
-from tests.e2e.page import ADDRESS, filled, missing, tool
-from tests.e2e.react_site import Site, as_module, build, example, install, serving
+from tests.e2e.page import ADDRESS, filled
+from tests.e2e.react_site import Site, as_module, build, example, serving
 from tests.e2e.servers import developing, make_checkout, sign_up, wait_until_expired
 from tests.factories import PASSWORD
 
@@ -27,16 +27,6 @@ PEOPLE = {
     "Facebook": Person(subject="1002", email="barbara@example.com", first_name="Barbara"),
     "Microsoft": Person(subject="1003", email="donald@example.com", first_name="Donald"),
 }
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-]
 PATIENCE = 20_000  # milliseconds
 # Playwright's own routes would answer the preflights themselves, and these are the server's to answer.
 HOLD_PROFILE = """
@@ -50,19 +40,6 @@ window.fetch = async (url, options) => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    chromium = tool("chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        missing("playwright")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def standins() -> Iterator[StandIns]:
     with providers.serve() as standins:
         yield standins
@@ -72,7 +49,6 @@ def standins() -> Iterator[StandIns]:
 def site_of(folder: Path, standins: StandIns, **settings: str) -> Iterator[Site]:
     """The example, built for a server of its own that has one person with a password, Ada."""
     code = example()
-    install()
     placeholders = {
         "GOOGLE_TOKEN": standins.google.token(PEOPLE["Google"]),
         "FACEBOOK_TOKEN": standins.facebook.token(PEOPLE["Facebook"]),

@@ -1,0 +1,110 @@
+"""A page's words and headers. The words are English in the templates; `words/<language>.json` has the other languages.
+
+An operator's own folder (AUTHSERVER_TEMPLATE_PATH) comes first: `pages/<template>.html`, `pages/static/<file>`.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache, lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flask import Response, request, send_from_directory
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from werkzeug.exceptions import NotFound
+
+from authserver.emails.render import DEFAULT_LANGUAGE, best_language
+from authserver.errors import ApiError
+from authserver.extensions import current_settings
+from authserver.visitor import visitor
+
+HERE = Path(__file__).parent
+NUMBER = re.compile(r"\d+")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # with no-referrer a form's Origin would be null
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def render(template: str, status: int = 200, **facts: object) -> Response:
+    """The page in the language that its reader likes best of those there are."""
+    settings = current_settings()
+    language = best_language(visitor().languages)
+    html = (
+        _environment(str(settings.template_path or ""))
+        .get_template(f"{template}.html")
+        .render(
+            app_name=settings.app_name or urlsplit(settings.public_url).hostname,
+            app_url=settings.app_url,
+            password_min_length=settings.password_min_length,
+            language=language,
+            _=translator(language),
+            **{"done": False, "token": "", "errors": {}, "alert": "", **facts},
+        )
+    )
+    return Response(html, status, HEADERS, mimetype="text/html")
+
+
+def as_page(response: Response) -> Response:
+    """The same error as a page for a person; its status and what else its headers say stay."""
+    error = response.get_json()
+    page = render("error", response.status_code, alert=error["detail"], error_id=error.get("error_id"))
+    for name, value in response.headers:
+        if not name.startswith("Content-"):
+            page.headers.setdefault(name, value)
+    return page
+
+
+def prefers_html() -> bool:
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
+
+def static_file(name: str) -> Response:
+    own = current_settings().template_path
+    for folder in ([own.absolute() / "pages" / "static"] if own else []) + [HERE / "static"]:
+        try:
+            response = send_from_directory(folder, name)
+        except NotFound:
+            continue
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+    raise ApiError("not_found")
+
+
+def translator(language: str) -> Callable[[str], str]:
+    """Gives an English sentence in that language, or as it is where there is no translation.
+
+    Its number, if it has one, stands as {n} in `words/`.
+    """
+
+    def translate(sentence: str) -> str:
+        number = NUMBER.search(sentence)
+        found = _words(language).get(NUMBER.sub("{n}", sentence), sentence)
+        return found.replace("{n}", number[0]) if number else found
+
+    return translate
+
+
+@cache
+def _words(language: str) -> dict[str, str]:
+    if language == DEFAULT_LANGUAGE:
+        return {}
+    words: dict[str, str] = json.loads((HERE / "words" / f"{language}.json").read_text("utf-8"))
+    return words
+
+
+@lru_cache
+def _environment(own: str) -> Environment:
+    folders = ([Path(own) / "pages"] if own else []) + [HERE / "templates"]
+    return Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,186 @@
+"""The pages behind the links in mails, in Chromium, followed from the mail that the server shows."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.servers import Server, call, developing, make_checkout, sign_up
+from tests.factories import PASSWORD, SignedIn
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+NEW = "a new and better password"
+VIOLATIONS = """
+window.violations = [];
+addEventListener('securitypolicyviolation', event => violations.push(event.violatedDirective + ' ' + event.blockedURI));
+"""
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    checkout = make_checkout(tmp_path_factory.mktemp("mails") / "checkout")
+    variables = {"AUTHSERVER_APP_URL": "http://localhost:1/app", "AUTHSERVER_APP_NAME": "Acme"}
+    with developing(checkout, variables) as server:
+        yield server
+
+
+@pytest.fixture
+def person(server: Server) -> SignedIn:
+    return sign_up(server)
+
+
+@pytest.fixture
+def new_page(browser: "Browser") -> Iterator[Open]:
+    """A page of a new visitor: `new_page(java_script_enabled=False)`."""
+    contexts = []
+
+    def make(**options: object) -> "Page":
+        contexts.append(browser.new_context(locale="en-GB", **options))  # type: ignore[arg-type]
+        contexts[-1].add_init_script(VIOLATIONS)
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def complaints_of(page: "Page") -> list[str]:
+    """What goes wrong on the page from here on."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+def mailed(server: Server, page: "Page", path: str, email: str) -> str:
+    """The link to that page in the newest mail to the address, which a development server shows in its console."""
+    for _ in range(400):
+        mails = server.log.read_text().split("mail to ")
+        links = [re.findall(rf"\S+{path}#token=\S+", mail) for mail in mails if mail.startswith(email)]
+        if any(links):
+            return str([found for found in links if found][-1][0])
+        page.wait_for_timeout(50)
+    pytest.fail(f"no mail to {email} with a link to {path}")
+
+
+def reset_link(server: Server, page: "Page", person: SignedIn) -> str:
+    call("POST", f"{server.url}/api/password/forgot/", {"email": person.user["email"]})
+    return mailed(server, page, "/password/reset", person.user["email"])
+
+
+def logs_in(server: Server, person: SignedIn, password: str) -> bool:
+    body = {"email": person.user["email"], "password": password}
+    return call("POST", f"{server.url}/api/login/", body).status == 200
+
+
+def focused(page: "Page") -> str:
+    return str(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+
+
+def test_a_password_is_reset_by_keyboard_alone(server: Server, person: SignedIn, new_page: Open) -> None:
+    page = new_page()
+    complaints = complaints_of(page)
+    link = reset_link(server, page, person)
+    page.goto(link)
+    assert page.input_value("#token") == link.partition("#token=")[2]
+    assert page.url == f"{server.url}/password/reset"
+    assert not page.is_visible("#token")
+    assert focused(page) == "password"
+    page.keyboard.type(NEW)
+    page.keyboard.press("Tab")
+    page.keyboard.type(NEW)
+    page.keyboard.press("Tab")
+    assert focused(page) == "BUTTON"
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Your new password is set").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.href") == "http://localhost:1/app"
+    assert page.evaluate("violations") == complaints == []
+    assert (logs_in(server, person, NEW), logs_in(server, person, PASSWORD)) == (True, False)
+
+
+def test_a_refused_password_keeps_the_token_and_leads_to_the_field(
+    server: Server, person: SignedIn, new_page: Open
+) -> None:
+    page = new_page()
+    page.goto(reset_link(server, page, person))
+    for password, repeated in (("password1", "password1"), (NEW, NEW)):
+        page.get_by_label("New password", exact=True).fill(password)
+        page.get_by_label("New password again").fill(repeated)
+        page.get_by_role("button").click()
+        if password != NEW:
+            page.get_by_text("This password is too common.").wait_for()
+            assert focused(page) == "password"
+            assert not page.is_visible("#token")
+    page.get_by_role("heading", name="Your new password is set").wait_for()
+    assert page.evaluate("violations") == []
+    assert logs_in(server, person, NEW)
+
+
+def test_without_javascript_the_token_is_pasted(server: Server, person: SignedIn, new_page: Open) -> None:
+    page = new_page(java_script_enabled=False, viewport={"width": 360, "height": 640})
+    link = reset_link(server, page, person)
+    page.goto(link.partition("#")[0])
+    page.keyboard.press("Tab")
+    for value in (link.partition("#token=")[2], NEW, NEW):
+        page.keyboard.insert_text(value)
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Your new password is set").wait_for()
+    assert logs_in(server, person, NEW)
+
+
+def test_the_other_pages_need_two_keys(server: Server, person: SignedIn, new_page: Open) -> None:
+    page = new_page(viewport={"width": 360, "height": 640})
+    complaints = complaints_of(page)
+    email = person.user["email"]
+    for path, done in (("/email/verify", "Your e‑mail address is confirmed"), ("/account/recover", "Your account is")):
+        if path == "/account/recover":
+            body = {"current_password": PASSWORD, "password": NEW, "password_confirm": NEW}
+            call("POST", f"{server.url}/api/password/change/", body, person.access)
+        page.goto(mailed(server, page, path, email))
+        page.keyboard.press("Tab")
+        assert focused(page) == "BUTTON"
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name=done).wait_for()
+        assert page.evaluate("violations") == []
+    assert complaints == []
+    assert not logs_in(server, person, NEW)
+
+
+def test_another_link_in_the_same_tab_takes_the_place_of_the_first(server: Server, new_page: Open) -> None:
+    page = new_page()
+    page.goto(f"{server.url}/email/verify#token=first")
+    page.evaluate("location.hash = '#token=second'")
+    page.wait_for_function("document.getElementById('token').value === 'second'")
+    assert page.url == f"{server.url}/email/verify"
+
+
+def test_the_form_of_a_foreign_page_is_refused(server: Server, person: SignedIn, new_page: Open) -> None:
+    """Also from an origin that CORS allows, as every loopback one in development."""
+    page = new_page()
+    link = reset_link(server, page, person)
+    page.route(
+        "http://localhost:1/",
+        lambda route: route.fulfill(
+            content_type="text/html",
+            body=f'<form method="post" action="{server.url}/password/reset">'
+            f'<input name="token" value="{link.partition("#token=")[2]}">'
+            f'<input name="password" value="{NEW}"><input name="password_confirm" value="{NEW}">'
+            "<button>Win</button></form>",
+        ),
+    )
+    page.goto("http://localhost:1/")
+    page.get_by_role("button").click()
+    page.get_by_text("This was sent from a page that is not allowed to.").wait_for()
+    assert logs_in(server, person, PASSWORD)

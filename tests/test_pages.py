@@ -1,0 +1,314 @@
+"""The pages behind the links in mails."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from authserver import body, errors
+from authserver.emails.outbox import claim_due
+from authserver.emails.render import DEFAULT_LANGUAGE, LANGUAGES, Message
+from authserver.pages import render
+from authserver.passwords import policy
+from tests.conftest import PUBLIC_URL, MakeApp
+from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "en-GB,en;q=0.8"}
+OURS = {**BROWSER, "Origin": PUBLIC_URL}
+NEW = "a new and better password"
+PAGES = ["/email/verify", "/password/reset", "/account/recover"]
+TEMPLATES = Path(render.__file__).parent / "templates"
+ALLOWED = "https://app.example.com"
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app(mail_url="smtp://127.0.0.1:9", app_name="Acme", cors_origins=ALLOWED)
+
+
+@pytest.fixture
+def person(client: FlaskClient) -> SignedIn:
+    return sign_up(client)
+
+
+@pytest.fixture
+def mails(app: Flask) -> Callable[[str], list[Message]]:
+    """The mails of a kind that are waiting, each given once."""
+
+    def take(kind: str) -> list[Message]:
+        with app.app_context():
+            return [due.message for due in claim_due() if due.kind == kind]
+
+    return take
+
+
+def token_of(message: Message) -> str:
+    (token,) = re.findall(r"#token=(\S+)$", message.text, re.M)
+    return str(token)
+
+
+@pytest.fixture
+def reset_token(client: FlaskClient, person: SignedIn, mails: Callable[[str], list[Message]]) -> str:
+    client.post("/api/password/forgot/", json={"email": person.user["email"]})
+    return token_of(mails("reset")[0])
+
+
+def send(client: FlaskClient, path: str, fields: dict[str, str], headers: dict[str, str] = OURS) -> TestResponse:
+    return client.post(path, data=fields, headers=headers)
+
+
+def new_password(token: str, password: str = NEW) -> dict[str, str]:
+    return {"token": token, "password": password, "password_confirm": password}
+
+
+def assert_page(answer: TestResponse, status: int, sentence: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.mimetype == "text/html"
+    assert sentence in answer.text.replace("&#39;", "'"), answer.text
+    for name, value in render.HEADERS.items():
+        assert answer.headers.getlist(name) == [value]
+    assert "inline" not in answer.headers["Content-Security-Policy"]
+    assert not re.search(r"<script(?! src=)|<style|\son\w+=|\sstyle=", answer.text)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_opening_a_page_consumes_nothing(client: FlaskClient, reset_token: str, path: str) -> None:
+    for method in ("GET", "HEAD"):
+        client.open(f"{path}?token={reset_token}", method=method, headers=BROWSER)
+    answer = client.get(path + "/", headers=BROWSER)
+    assert_page(answer, 200, "Acme")
+    assert reset_token not in answer.text
+    labelled = re.findall(r'<label for="(\w+)"', answer.text)
+    assert labelled == re.findall(r'<input id="(\w+)" name="\w+"', answer.text) != []
+    assert send(client, "/password/reset", new_password(reset_token)).status_code == 200
+
+
+def test_the_button_confirms_an_address_once(
+    client: FlaskClient, person: SignedIn, mails: Callable[[str], list[Message]]
+) -> None:
+    token = token_of(mails("verify")[0])
+    assert_page(send(client, "/email/verify", {"token": token}), 200, "Your e‑mail address is confirmed")
+    assert client.get("/api/me/", headers=person.bearer).get_json()["email_verified"] is True
+    used = errors.CODES["one_time_token_not_valid"][1]
+    assert_page(send(client, "/email/verify", {"token": token}), 400, used)
+
+
+def test_a_new_password_is_set_once_and_ends_every_session(
+    client: FlaskClient, person: SignedIn, reset_token: str
+) -> None:
+    assert_page(send(client, "/password/reset", new_password(reset_token)), 200, "Your new password is set")
+    assert_error(client.get("/api/me/", headers=person.bearer), 401, "token_not_valid")
+    assert log_in(client, person.user["email"], NEW).status_code == 200
+    again = send(client, "/password/reset", new_password(reset_token, PASSWORD))
+    assert_page(again, 400, errors.CODES["one_time_token_not_valid"][1])
+    assert log_in(client, person.user["email"], NEW).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"password": "short", "password_confirm": "short"}, "Use at least 8 characters."),
+        ({"password": "password1", "password_confirm": "password1"}, "This password is too common."),
+        ({"password_confirm": "another"}, "The two passwords are not the same."),
+        ({"password": "with a \0 in it"}, "This has characters that are not allowed here."),
+        ({"token": ""}, "This may not be empty."),
+        ({"token": "unknown"}, "This link or code is not valid any more"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field_and_consumes_nothing(
+    client: FlaskClient, reset_token: str, changes: dict[str, str], sentence: str
+) -> None:
+    answer = send(client, "/password/reset", new_password(reset_token) | changes)
+    assert_page(answer, 400, sentence)
+    assert "<title>Error: " in answer.text
+    (described,) = re.findall(r'aria-invalid="true" autofocus aria-describedby="([\w -]+)"', answer.text)
+    assert all(f'id="{name}"' in answer.text for name in described.split())
+    assert changes.get("password", NEW) not in answer.text
+    assert send(client, "/password/reset", new_password(reset_token)).status_code == 200
+
+
+def test_this_wasnt_me_secures_the_account(
+    client: FlaskClient, person: SignedIn, reset_token: str, mails: Callable[[str], list[Message]]
+) -> None:
+    send(client, "/password/reset", new_password(reset_token))
+    token = token_of(mails("password_changed")[0])
+    assert_page(send(client, "/account/recover", {"token": token}), 200, "Your account is secured")
+    assert_error(log_in(client, person.user["email"], NEW), 401, "no_active_account")
+    assert len(mails("reset")) == 1
+    assert send(client, "/account/recover", {"token": token}).status_code == 400
+
+
+def test_an_address_that_was_taken_in_the_meantime_is_said_so(
+    client: FlaskClient, person: SignedIn, mails: Callable[[str], list[Message]]
+) -> None:
+    wanted = "wanted@example.com"
+    client.post("/api/email/change/", json={"email": wanted}, headers=person.bearer)
+    token = token_of(mails("change_email")[0])
+    sign_up(client, email=wanted)
+    assert_page(send(client, "/email/verify", {"token": token}), 409, errors.CODES["account_exists"][1])
+
+
+@pytest.mark.parametrize("pasted", ["  {}\t", f"{PUBLIC_URL}/password/reset#token={{}}"])
+def test_a_token_may_be_pasted_with_what_is_around_it(client: FlaskClient, reset_token: str, pasted: str) -> None:
+    fields = new_password(pasted.format(reset_token))
+    assert send(client, "/password/reset", fields).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": ALLOWED},
+        {"Origin": f"{PUBLIC_URL}.evil.example"},
+        {"Origin": PUBLIC_URL.replace("https", "http")},
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Referer": f"{PUBLIC_URL}/password/reset"},
+    ],
+)
+def test_s65_a_form_of_another_page_changes_nothing(
+    client: FlaskClient, person: SignedIn, reset_token: str, headers: dict[str, str]
+) -> None:
+    sentence = errors.CODES["origin_not_allowed"][1]
+    assert_page(send(client, "/password/reset", new_password(reset_token), BROWSER | headers), 403, sentence)
+    for path in PAGES:
+        assert_error(send(client, path, {"token": reset_token}, headers), 403, "origin_not_allowed")
+    assert client.get("/api/me/", headers=person.bearer).status_code == 200
+    assert send(client, "/password/reset", new_password(reset_token)).status_code == 200
+
+
+def test_a_form_without_an_origin_is_ours_where_the_browser_says_so(client: FlaskClient, reset_token: str) -> None:
+    headers = BROWSER | {"Sec-Fetch-Site": "same-origin"}
+    assert send(client, "/password/reset", new_password(reset_token), headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"token=a&token=b", "application/x-www-form-urlencoded"),
+        (b"token=%ff", "application/x-www-form-urlencoded"),
+        (b"token=\xff", "application/x-www-form-urlencoded"),
+        (b"a&" * 30, "application/x-www-form-urlencoded"),
+        (b'{"token": "a"}', "application/json"),
+        (b"token=a", "text/plain"),
+    ],
+)
+def test_what_no_form_of_ours_sends_is_a_400(client: FlaskClient, raw: bytes, kind: str) -> None:
+    for headers in (OURS, {"Origin": PUBLIC_URL}):
+        answer = client.post("/email/verify", data=raw, content_type=kind, headers=headers)
+        assert answer.status_code == 400
+    assert_error(answer, 400, "invalid_request", *answer.get_json().get("errors", {}))
+
+
+def test_errors_are_pages_only_for_who_prefers_them(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = "x" * 70_000
+    refused = client.put("/password/reset", headers=BROWSER)
+    assert_page(refused, 405, errors.CODES["method_not_allowed"][1])
+    assert "POST" in refused.headers["Allow"]
+    assert_page(send(client, "/email/verify", {"token": huge}), 413, errors.CODES["request_too_large"][1])
+    for accept in ({}, {"Accept": "*/*"}, {"Accept": "application/json"}):
+        assert_error(client.put("/password/reset", headers=accept), 405, "method_not_allowed")
+        assert_error(
+            send(client, "/email/verify", {"token": huge}, {"Origin": PUBLIC_URL, **accept}), 413, "request_too_large"
+        )
+    assert_error(client.get("/password/nothing", headers=BROWSER), 404, "not_found")
+    assert_error(client.get("/pages/nothing.css", headers=BROWSER), 404, "not_found")
+    assert_error(client.get("/pages/..%2fviews.py", headers=BROWSER), 404, "not_found")
+    monkeypatch.setattr("authserver.emails.flows.verify", lambda token, visitor: 1 / 0)
+    failed = send(client, "/email/verify", {"token": "x"})
+    assert_page(failed, 500, errors.CODES["server_error"][1])
+    assert re.search(r"<code>[0-9a-f]{32}</code>", failed.text)
+
+
+@pytest.mark.parametrize(
+    ("asked", "language", "sentence"),
+    [
+        ("de-AT,en;q=0.5", "de", "Mindestens 12 Zeichen."),
+        ("fr", "fr", "Utilisez au moins 12 caractères."),
+        ("pl", "en", "Use at least 12 characters."),
+    ],
+)
+def test_pages_speak_the_readers_language(make_app: MakeApp, asked: str, language: str, sentence: str) -> None:
+    client = make_app(password_min_length=12).test_client()
+    headers = OURS | {"Accept-Language": asked}
+    answer = client.get("/password/reset", headers=headers)
+    assert f'<html lang="{language}">' in answer.text
+    assert_page(answer, 200, sentence)
+    translated = render.translator(language)(errors.CODES["one_time_token_not_valid"][1])
+    assert_page(send(client, "/password/reset", new_password("unknown"), headers), 400, translated)
+
+
+def sentences() -> Iterator[str]:
+    """What a page can say: its templates' words, and the sentences of the flows behind them."""
+    for template in TEMPLATES.glob("*.html"):
+        for words in re.findall(r'_\("(.+?)"(?: % \w+)?\)', template.read_text()):
+            yield words.replace("%d", "{n}")
+    yield from body.SENTENCES.values()
+    for raised in re.findall(r'invalid\("\w+", f?"(.+?)"\)', Path(policy.__file__).read_text()):
+        yield re.sub(r"{\w+}", "{n}", raised)
+    yield "This has characters that are not allowed here."
+    for code in ("invalid_request", "one_time_token_not_valid", "account_exists", "origin_not_allowed"):
+        yield errors.CODES[code][1]
+    for code in ("method_not_allowed", "request_too_large", "server_error", "temporarily_unavailable"):
+        yield errors.CODES[code][1]
+
+
+def test_every_sentence_of_a_page_is_translated() -> None:
+    for language in set(LANGUAGES) - {DEFAULT_LANGUAGE}:
+        words = render._words(language)
+        assert set(sentences()) - words.keys() == set(), language
+        assert all(english.count("{") == other.count("{") for english, other in words.items())
+
+
+def test_everything_on_a_page_is_escaped(make_app: MakeApp) -> None:
+    hostile = "\"'><script>alert(1)</script>"
+    client = make_app(
+        app_name=hostile + "{name}{{ 7 * 7 }}", app_url="https://app.example.com/'\"><script>"
+    ).test_client()
+    for path in PAGES:
+        for answer in (client.get(path, headers=BROWSER), send(client, path, new_password(hostile))):
+            assert "<script>" not in answer.text
+            assert "&#34;&#39;&gt;&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
+            assert "49" not in answer.text
+
+
+def test_a_page_leads_on_to_the_application(make_app: MakeApp) -> None:
+    app = make_app(mail_url="smtp://127.0.0.1:9", app_url="https://app.example.com/a&b", app_name="A {name}")
+    client = app.test_client()
+    sign_up(client)
+    with app.app_context():
+        (due,) = claim_due()
+    answer = send(client, "/email/verify", {"token": token_of(due.message)})
+    assert '<a class="button" href="https://app.example.com/a&amp;b">Continue to A {name}</a>' in answer.text
+    assert "<form" not in answer.text
+
+
+def test_templates_and_files_of_an_operators_own_come_first(make_app: MakeApp, tmp_path: Path) -> None:
+    (tmp_path / "pages" / "static").mkdir(parents=True)
+    (tmp_path / "pages" / "error.html").write_text("<p>{{ app_name }} says {{ alert }}</p>")
+    (tmp_path / "pages" / "static" / "logo.svg").write_text("<svg/>")
+    client = make_app(template_path=tmp_path, app_name="Acme").test_client()
+    assert client.put("/email/verify", headers=BROWSER).text == "<p>Acme says This method is not allowed here.</p>"
+    assert client.get("/pages/logo.svg", buffered=True).text == "<svg/>"
+    style = client.get("/pages/page.css", buffered=True)
+    assert (style.mimetype, style.headers["X-Content-Type-Options"]) == ("text/css", "nosniff")
+    assert (
+        client.get("/pages/page.css", headers={"If-None-Match": style.headers["ETag"]}, buffered=True).status_code
+        == 304
+    )
+
+
+def test_in_development_a_page_under_another_loopback_name_leads_to_the_public_url(make_app: MakeApp) -> None:
+    client = make_app(env="development", public_url="http://localhost:8000").test_client()
+    moved = client.get("/password/reset/", base_url="http://127.0.0.1:8000", headers=BROWSER)
+    assert (moved.status_code, moved.headers["Location"]) == (302, "http://localhost:8000/password/reset")
+    for host in ("http://localhost:8000", "http://elsewhere.example"):
+        assert client.get("/password/reset/", base_url=host, headers=BROWSER).status_code == 200
