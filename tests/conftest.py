@@ -17,6 +17,8 @@ from authserver.app import create_app
 from authserver.cli.database import migrate_database
 from authserver.extensions import db
 from authserver.settings import Settings, load
+from tests.mails import mails as mails
+from tests.mails import smtp as smtp
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 SECRET = "tOtnVPGQf6OQKyUuWcNnCzJb8XrVv0AiRz3yEGhsdl4"
@@ -73,7 +75,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = request.getfixturevalue("migrated_postgres")
     yield url
     with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE users CASCADE")
+        connection.execute("TRUNCATE users, events, invitations, rate_limits CASCADE")
 
 
 @pytest.fixture
