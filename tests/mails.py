@@ -81,7 +81,9 @@ class Server:
             self.encrypted.append(session.ssl is not None)
         return "250 OK"
 
-    def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
+    def authenticate(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
+    ) -> AuthResult:
         assert isinstance(data, LoginPassword)
         self.logins.append((data.login.decode(), data.password.decode()))
         return AuthResult(success=data.password == b"p@ss word")
@@ -94,7 +96,6 @@ def start(server: Server, tls: ssl.SSLContext | None = None, auth: bool = False)
         port=server.port,
         authenticator=server.authenticate if auth else None,
         auth_required=auth,
-        auth_require_tls=False,
         tls_context=tls,
     )
     controller.start()

@@ -56,7 +56,9 @@ def test_required_verification_answers_new_and_taken_addresses_alike(make_app: M
     body = signup_body()
     new = client.post("/api/signup/", json=body)
     first = mails.one(app, str(body["email"]))
-    taken = client.post("/api/signup/", json={**body, "password": "not the owner's", "password_confirm": "not the owner's"})
+    taken = client.post(
+        "/api/signup/", json={**body, "password": "not the owner's", "password_confirm": "not the owner's"}
+    )
     assert new.status_code == taken.status_code == 202
     assert new.data == taken.data
     assert sorted(new.headers.items()) == sorted(taken.headers.items())
@@ -265,7 +267,9 @@ def test_s50_a_poisoned_host_changes_no_link(app: Flask, mails: Mails) -> None:
     client = app.test_client()
     email = client.post("/api/signup/", json=signup_body(), headers=poisoned).get_json()["user"]["email"]
     client.post("/api/password/forgot/", json={"email": email}, headers=poisoned)
-    signed_in = SignedIn(**client.post("/api/login/", json={"email": email, "password": PASSWORD}, headers=poisoned).get_json())
+    signed_in = SignedIn(
+        **client.post("/api/login/", json={"email": email, "password": PASSWORD}, headers=poisoned).get_json()
+    )
     client.post("/api/email/change/", headers={**poisoned, **signed_in.bearer}, json={"email": "new@example.com"})
     arrived = mails.take(app)
     assert len(arrived) == 4
@@ -275,7 +279,10 @@ def test_s50_a_poisoned_host_changes_no_link(app: Flask, mails: Mails) -> None:
 
 
 def test_links_lead_to_the_frontends_pages_by_setting(make_app: MakeApp, mails: Mails) -> None:
-    pages = {"email_verify_url": "https://app.example.com/verify", "password_reset_url": "https://app.example.com/reset/"}
+    pages = {
+        "email_verify_url": "https://app.example.com/verify",
+        "password_reset_url": "https://app.example.com/reset/",
+    }
     app = make_app(mail_url=mails.url, **pages)
     client = app.test_client()
     person = sign_up(client)

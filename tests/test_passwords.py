@@ -133,7 +133,9 @@ def test_s42_forgot_answers_alike_whoever_is_asked_for_even_when_mail_fails(
 ) -> None:
     person, disabled = sign_up(client), sign_up(client)
     with app.app_context():
-        db.session.execute(update(User).where(User.email == disabled.user["email"]).values(disabled_at=User.date_joined))
+        db.session.execute(
+            update(User).where(User.email == disabled.user["email"]).values(disabled_at=User.date_joined)
+        )
         db.session.commit()
     mails.take(app)
     answers = []

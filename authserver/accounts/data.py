@@ -43,7 +43,12 @@ def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
             for one in rows(Session)
         ],
         "mailed_links": [
-            {"purpose": one.purpose, "email": one.email, "expires_at": rfc3339(one.expires_at)}
+            {
+                "purpose": one.purpose,
+                "email": one.email,
+                "created_at": rfc3339(one.created_at),
+                "expires_at": rfc3339(one.expires_at),
+            }
             for one in rows(OneTimeToken)
         ],
         "invitations": [

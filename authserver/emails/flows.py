@@ -10,7 +10,7 @@ from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, writing
 from authserver.models import User
-from authserver.tokens.acting import acting
+from authserver.tokens.acting import acting, holder
 from authserver.tokens.one_time import Purpose, kill_all, redeem
 from authserver.visitor import Visitor
 
@@ -40,7 +40,7 @@ def resend(email: str, visitor: Visitor) -> None:
     """A new verification mail, where there is an account that needs one; nobody can tell whether there is."""
     require_mail()
     with writing() as transaction:
-        user = transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+        user = holder(transaction, email)
         if user is not None and not user.email_verified:
             send_link(transaction, "verify", Purpose.VERIFY, user, email, visitor)
     wake()

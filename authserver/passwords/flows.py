@@ -14,7 +14,7 @@ from authserver.extensions import fetch_one, writing
 from authserver.models import Identity, Session, User
 from authserver.passwords.hashing import hash_password, matches
 from authserver.sessions import flows as sessions
-from authserver.tokens.acting import acting, locked
+from authserver.tokens.acting import acting, holder, locked
 from authserver.tokens.issue import access_token
 from authserver.tokens.one_time import Purpose, Redeemed, kill_all, kill_later_recoveries, look_up, redeem
 from authserver.visitor import Visitor
@@ -57,7 +57,7 @@ def forgot(email: str, visitor: Visitor) -> None:
     """Mails a reset link to the address as it is stored, where there is an account; nobody can tell whether."""
     require_mail()
     with writing() as transaction:
-        user = transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+        user = holder(transaction, email)
         if user is not None:
             send_link(transaction, "reset", Purpose.RESET, user, email, visitor)
             record(transaction, Happened.PASSWORD_RESET_REQUESTED, visitor, user.id)

@@ -1,4 +1,4 @@
-"""Who changes an account, looked at again inside the transaction of the change."""
+"""Whose account is changed, looked at again and held inside the transaction of the change."""
 
 from uuid import UUID
 
@@ -14,15 +14,18 @@ def locked(transaction: Transaction, user_id: UUID) -> User | None:
     return transaction.get(User, user_id, with_for_update=True, populate_existing=True)
 
 
+def holder(transaction: Transaction, email: str) -> User | None:
+    """The same for the active account of an address, which may be gone or have another one by the time it is held."""
+    return transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)).with_for_update())
+
+
 def acting(transaction: Transaction, user_id: UUID, session_id: UUID) -> User:
-    """The same for a signed-in caller; raises `token_not_valid` where the session ended since the guard looked.
+    """The user who is signed in, held; raises `token_not_valid` where the session ended since the guard looked.
 
     A thief's change that was under way would otherwise be written after the reset or recovery that puts them out.
     """
     user = locked(transaction, user_id)
-    live = select(Session.id).where(
-        Session.id == session_id, Session.user_id == user_id, Session.revoked_at.is_(None)
-    )
+    live = select(Session.id).where(Session.id == session_id, Session.user_id == user_id, Session.revoked_at.is_(None))
     if user is None or user.disabled_at is not None or transaction.scalar(live) is None:
         raise ApiError("token_not_valid")
     return user

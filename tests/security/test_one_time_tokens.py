@@ -188,7 +188,9 @@ def test_s32_nothing_that_was_begun_before_the_reset_survives_it(
     attackers = SignedIn(**log_in(client, email).get_json())
     with app.app_context():
         owner = db.session.scalars(select(User).where(User.email == email)).one()
-        db.session.add(Identity(user_id=owner.id, provider="google", tenant="", subject="attacker", email="a@b.example"))
+        db.session.add(
+            Identity(user_id=owner.id, provider="google", tenant="", subject="attacker", email="a@b.example")
+        )
         db.session.commit()
     assert reset(client, tokens["reset"]).status_code == 204
     assert [alive(client, one) for one in (person, attackers)] == [False, False]
