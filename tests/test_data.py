@@ -19,7 +19,7 @@ from authserver.tokens.one_time import digest
 from tests.conftest import MakeApp
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
 from tests.mails import Mails
-from tests.test_passwords import NEW, change, reset
+from tests.test_passwords import change, reset
 
 # Where the export has a table, and what of the tables it leaves out, and why.
 SECTIONS = {
@@ -163,7 +163,8 @@ def test_events_are_ones_own_newest_first_and_paged(client: FlaskClient) -> None
     assert [one["type"] for one in everything] == ["sign_in_failed"] * 5 + ["signed_in", "signed_up"]
     assert everything[0].keys() == {"id", "type", "created_at", "session_id", "ip", "user_agent"}
     assert [one["created_at"] for one in everything] == sorted((one["created_at"] for one in everything), reverse=True)
-    paged, before = [], {}
+    paged: list[Any] = []
+    before: dict[str, str] = {}
     while page := events(client, person, limit=3, **before):
         paged += page
         before = {"before": page[-1]["id"]}
@@ -242,7 +243,8 @@ def test_each_change_records_what_happened(app: Flask, mails: Mails) -> None:
         with app.app_context():
             newest = select(Event).where(Event.user_id == UUID(story.person.user["id"])).order_by(Event.id.desc())
             found = db.session.scalars(newest).first()
-        assert found is not None and found.type == what
+        assert found is not None
+        assert found.type == what
         if found.session_id is not None:
             assert (
                 found.type in ("signed_in", "session_ended")

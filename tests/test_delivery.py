@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread, current_thread
@@ -69,7 +70,8 @@ def test_a_refused_mail_is_tried_with_growing_pauses_and_given_up_loudly(
     mails.server.refuse = "451 come back later"
     queue(app, "ada@example.com")
     pauses = [pause.total_seconds() for pause in outbox.PAUSES]
-    assert pauses == sorted(pauses) and sum(pauses) > 12 * 3600
+    assert pauses == sorted(pauses)
+    assert sum(pauses) > 12 * 3600
     for pause in pauses:
         assert deliver(app) == 1
         advance(pause - 1)
@@ -82,7 +84,8 @@ def test_a_refused_mail_is_tried_with_growing_pauses_and_given_up_loudly(
     advance(10**7)
     assert deliver(app) == 0
     assert mails.server.arrived == []
-    assert "ada@example.com" not in caplog.text and "token" not in caplog.text
+    assert "ada@example.com" not in caplog.text
+    assert "token" not in caplog.text
 
 
 def test_what_was_refused_once_arrives_at_the_next_attempt(app: Flask, mails: Mails, advance: Advance) -> None:
@@ -201,22 +204,25 @@ def test_a_mail_whose_deliverer_was_killed_goes_out_at_the_next_attempt(
 
 
 def test_a_mail_is_rolled_back_with_its_change(app: Flask, mails: Mails) -> None:
-    with app.app_context(), pytest.raises(ZeroDivisionError), writing() as transaction:
+    with suppress(ZeroDivisionError), app.app_context(), writing() as transaction:
         outbox.queue(transaction, "reset", "ada@example.com", "", None, link="https://x.example/", token="t")
         raise ZeroDivisionError
-    assert mails.take(app) == rows(app) == []
+    assert rows(app) == []
+    assert mails.take(app) == []
 
 
 def test_rows_are_sealed_and_open_under_the_previous_secret(app: Flask, make_app: MakeApp, mails: Mails) -> None:
     person = sign_up(app.test_client())
     (row,) = rows(app)
     stored = repr([getattr(row, column.key) for column in Mail.__table__.columns])
-    assert person.user["email"] not in stored and "verify" in stored
+    assert person.user["email"] not in stored
+    assert "verify" in stored
     rotated = make_app(
         mail_url=mails.url, secret_key=ROTATED, secret_key_previous=app.extensions["authserver.settings"].secret_key
     )
     mail = mails.one(rotated, person.user["email"])
-    assert mail.token not in stored and mail.link not in stored
+    assert mail.token not in stored
+    assert mail.link not in stored
 
 
 def test_a_mail_that_no_secret_opens_is_given_up_and_holds_up_no_other(

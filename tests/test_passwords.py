@@ -53,7 +53,8 @@ def set_hash(app: Flask, email: str, password_hash: str | None) -> None:
 def stored_hash(app: Flask, email: str) -> str:
     with app.app_context():
         row = fetch_one(select(User.password_hash).where(User.email == email))
-    assert row is not None and row.password_hash is not None
+    assert row is not None
+    assert isinstance(row.password_hash, str)
     return row.password_hash
 
 

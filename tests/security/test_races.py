@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -34,6 +34,18 @@ def at_once(*acts: Callable[[], int]) -> list[int]:
         return [one.result() for one in [threads.submit(act) for act in acts]]
 
 
+def post(app: Flask, path: str, person: SignedIn | None = None, /, **body: str) -> int:
+    return app.test_client().post(path, json=body, headers=person.bearer if person else None).status_code
+
+
+def set_new(app: Flask, token: str, password: str = NEW) -> int:
+    return reset(app.test_client(), token, password).status_code
+
+
+def erase(app: Flask, person: SignedIn) -> int:
+    return app.test_client().delete("/api/me/", headers=person.bearer).status_code
+
+
 def reset_token(app: Flask, mails: Mails, email: str) -> str:
     mails.take(app)
     app.test_client().post("/api/password/forgot/", json={"email": email})
@@ -52,13 +64,14 @@ def test_no_session_of_a_login_with_the_old_password_survives_a_reset(
     email, password = sign_up(client).user["email"], PASSWORD
     for number in range(ROUNDS):
         token, new = reset_token(app, mails, email), f"password number {number}"
-        old = password
+        enter = partial(post, app, "/api/login/", email=email, password=password)
         done = at_once(
-            *[lambda: log_in(app.test_client(), email, old).status_code] * 3,
-            lambda: reset(app.test_client(), token, new).status_code,
-            *[lambda: log_in(app.test_client(), email, old).status_code] * 3,
+            *[enter] * 3,
+            partial(set_new, app, token, new),
+            *[enter] * 3,
         )
-        assert done[3] == 204 and set(done) <= {200, 204, 401}
+        assert done[3] == 204
+        assert set(done) <= {200, 204, 401}
         assert live_sessions(app) == 0
         password = new
 
@@ -77,9 +90,9 @@ def test_no_session_of_a_provider_whose_identity_the_reset_removes_survives_it(m
             subject = f"{number}"
             assert come(subject) == 200
             token = reset_token(app, mails, f"{subject}@example.com")
-            comes: list[Callable[[], int]] = [lambda subject=subject: come(subject)] * 4  # type: ignore[misc]
-            done = at_once(*comes[:2], lambda: reset(app.test_client(), token).status_code, *comes[2:])
-            assert done[2] == 204 and set(done) <= {200, 204, 401, 409}
+            done = at_once(*[partial(come, subject)] * 2, partial(set_new, app, token), *[partial(come, subject)] * 2)
+            assert done[2] == 204
+            assert set(done) <= {200, 204, 401, 409}
             assert live_sessions(app) == 0
 
 
@@ -88,11 +101,7 @@ def test_s49_of_two_resets_with_one_token_one_password_counts(app: Flask, client
     for number in range(ROUNDS):
         token = reset_token(app, mails, email)
         passwords = [f"password {number} of thread {thread}" for thread in range(4)]
-        acts: list[Callable[[], int]] = [
-            lambda password=password: reset(app.test_client(), token, password).status_code  # type: ignore[misc]
-            for password in passwords
-        ]
-        done = at_once(*acts)
+        done = at_once(*[partial(set_new, app, token, password) for password in passwords])
         assert sorted(done) == [204, 400, 400, 400]
         assert log_in(client, email, passwords[done.index(204)]).status_code == 200
         assert_error(log_in(client, email, passwords[done.index(400)]), 401, "no_active_account")
@@ -109,16 +118,13 @@ def test_changes_of_one_account_at_once_are_each_whole_or_refused(
         token = reset_token(app, mails, email)
         change = {"current_password": PASSWORD, "password": NEW, "password_confirm": NEW}
 
-        def post(path: str, person: SignedIn = person, **body: Any) -> int:
-            return app.test_client().post(path, json=body, headers=person.bearer).status_code
-
         done = at_once(
-            lambda: reset(app.test_client(), token).status_code,
-            lambda: post("/api/password/change/", **change),
-            lambda: post("/api/email/verify/", token=verification),
-            lambda: post("/api/password/forgot/", email=email),
-            lambda: post("/api/email/change/", email=f"new.{email}"),
-            lambda: app.test_client().delete("/api/me/", headers=person.bearer).status_code,
+            partial(set_new, app, token),
+            partial(post, app, "/api/password/change/", person, **change),
+            partial(post, app, "/api/email/verify/", token=verification),
+            partial(post, app, "/api/password/forgot/", email=email),
+            partial(post, app, "/api/email/change/", person, email=f"new.{email}"),
+            partial(erase, app, person),
         )
         assert set(done) <= {202, 204, 400, 401}, done
 
@@ -147,8 +153,8 @@ def test_an_address_goes_to_a_sign_up_or_to_a_change_but_not_to_both(
         client.post("/api/email/change/", headers=person.bearer, json={"email": wanted})
         token = next(mail.token for mail in mails.take(app) if mail.to == wanted)
         signed_up, changed = at_once(
-            lambda: app.test_client().post("/api/signup/", json=signup_body(email=wanted)).status_code,
-            lambda: app.test_client().post("/api/email/verify/", json={"token": token}).status_code,
+            partial(post, app, "/api/signup/", email=wanted, password=PASSWORD, password_confirm=PASSWORD),
+            partial(post, app, "/api/email/verify/", token=token),
         )
         assert (signed_up, changed) in ((201, 409), (409, 204))
         owner = client.get("/api/me/", headers=person.bearer).get_json()["email"]
@@ -209,6 +215,7 @@ def test_s40_s41_a_failure_costs_the_same_statements_for_known_and_unknown_addre
         with counted(app) as statements:
             answers.append(log_in(client, email, "wrong").data)
         runs.append(statements)
-    assert runs[0] and "INSERT INTO events" in runs[0][-1]
+    assert runs[0]
+    assert "INSERT INTO events" in runs[0][-1]
     assert runs == [runs[0]] * 4
     assert answers == [answers[0]] * 4

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from authserver.clock import now
 from authserver.extensions import db
 from authserver.models import Identity, User
-from authserver.passwords import flows
+from authserver.passwords import flows, hashing
 from tests.conftest import PUBLIC_URL, MakeApp
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
 from tests.mails import Arrived, Mails
@@ -68,7 +68,8 @@ def test_a_sign_in_from_a_browser_not_seen_before_is_told(
     assert [mail.subject for mail in arrived] == ["New sign-in to your account at auth.example.com"] * told
     for mail in arrived:
         assert mail.page == f"{PUBLIC_URL}/account/recover"
-        assert f"From: {ip}" in mail.text and f"With: {agent}" in mail.text
+        assert f"From: {ip}" in mail.text
+        assert f"With: {agent}" in mail.text
     enter(app, email, ip, agent)
     assert mails.take(app) == []
 
@@ -154,7 +155,7 @@ def test_s68_the_owner_gets_the_account_back_and_the_thief_is_out(
 def test_s68_after_a_week_the_mail_is_good_for_nothing(
     app: Flask, client: FlaskClient, mails: Mails, advance: Advance
 ) -> None:
-    thief, owners, _ = take_over(app, client, mails)
+    _thief, owners, _ = take_over(app, client, mails)
     advance(7 * DAY)
     assert [recover(client, mail.token) for mail in owners] == [400] * 3
     assert log_in(client, THIEF, STOLEN).status_code == 200
@@ -239,7 +240,7 @@ def test_a_thiefs_change_that_was_under_way_is_not_written_after(
         db.session.scalars(select(User)).one().password_hash = None
         db.session.commit()
         db.session.remove()
-    hash_password = flows.hash_password
+    hash_password = hashing.hash_password
 
     def overtaken(password: str) -> str:
         monkeypatch.setattr(flows, "hash_password", hash_password)
