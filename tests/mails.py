@@ -1,7 +1,7 @@
 """A mail server of the tests' own, and the mails as they arrived there."""
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -62,14 +62,12 @@ class Server:
     encrypted: list[bool] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
     port: int = field(default_factory=free_port)
-    before: Callable[[], None] = lambda: None  # run while a mail is on its way
 
     @property
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self.port}"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        self.before()
         if self.refuse:
             return self.refuse
         content = envelope.content
@@ -86,7 +84,7 @@ class Server:
     ) -> AuthResult:
         assert isinstance(data, LoginPassword)
         self.logins.append((data.login.decode(), data.password.decode()))
-        return AuthResult(success=data.password == b"p@ss word")
+        return AuthResult(success=data.password == b"p@ss word", handled=False)
 
 
 def start(server: Server, tls: ssl.SSLContext | None = None, auth: bool = False) -> Controller:
