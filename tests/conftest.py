@@ -20,6 +20,8 @@ from authserver.cli.database import migrate_database
 from authserver.extensions import db
 from authserver.limits import stores
 from authserver.settings import Settings, load
+from tests.mails import mails as mails
+from tests.mails import smtp as smtp
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -80,7 +82,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = request.getfixturevalue("migrated_postgres")
     yield url
     with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE users, rate_limits CASCADE")
+        connection.execute("TRUNCATE users, events, invitations, rate_limits CASCADE")
 
 
 @pytest.fixture

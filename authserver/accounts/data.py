@@ -43,8 +43,22 @@ def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
             for one in rows(Session)
         ],
         "mailed_links": [
-            {"purpose": one.purpose, "email": one.email, "expires_at": rfc3339(one.expires_at)}
+            {
+                "purpose": one.purpose,
+                "email": one.email,
+                "created_at": rfc3339(one.created_at),
+                "expires_at": rfc3339(one.expires_at),
+            }
             for one in rows(OneTimeToken)
+        ],
+        "invitations": [
+            {
+                "email": one.email,
+                "created_at": rfc3339(one.created_at),
+                "expires_at": rfc3339(one.expires_at),
+                "accepted_at": rfc3339(one.accepted_at) if one.accepted_at else None,
+            }
+            for one in db.session.scalars(select(Invitation).where(Invitation.email == user.email))
         ],
         "mails": [{"kind": one.kind, "created_at": rfc3339(one.created_at)} for one in rows(Mail)],
         "events": [event_json(one) for one in rows(Event)],

@@ -15,6 +15,7 @@ from authserver.extensions import current_settings, fetch_one, writing
 from authserver.models import Session, User
 from authserver.passwords.hashing import hash_password, is_outdated, matches
 from authserver.sessions import flows as sessions
+from authserver.tokens.acting import holder
 from authserver.tokens.one_time import Purpose
 from authserver.visitor import Visitor
 
@@ -78,7 +79,7 @@ def _join(
 def _tell_owner(email: str, visitor: Visitor) -> None:
     """A link to set the password: whoever reads the mail gets in, and whoever signed up before them is out."""
     with writing() as transaction:
-        user = transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+        user = holder(transaction, email)
         if user is not None:
             send_link(transaction, "account_exists", Purpose.RESET, user, email, visitor)
 

@@ -10,6 +10,7 @@ from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, writing
 from authserver.models import User
+from authserver.tokens.acting import acting, holder
 from authserver.tokens.one_time import Purpose, kill_all, redeem
 from authserver.visitor import Visitor
 
@@ -21,6 +22,8 @@ def verify(token: str, visitor: Visitor) -> None:
             redeemed = redeem(transaction, token, Purpose.VERIFY, Purpose.CHANGE_EMAIL)
             user = transaction.get_one(User, redeemed.user_id, with_for_update=True)
             if redeemed.purpose is Purpose.VERIFY:
+                if user.email != redeemed.email:  # changed while the mail was being queued
+                    raise ApiError("one_time_token_not_valid")
                 user.email_verified = True
                 record(transaction, Happened.EMAIL_VERIFIED, visitor, user.id)
                 return
@@ -37,7 +40,7 @@ def resend(email: str, visitor: Visitor) -> None:
     """A new verification mail, where there is an account that needs one; nobody can tell whether there is."""
     require_mail()
     with writing() as transaction:
-        user = transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+        user = holder(transaction, email)
         if user is not None and not user.email_verified:
             send_link(transaction, "verify", Purpose.VERIFY, user, email, visitor)
     wake()
@@ -47,9 +50,7 @@ def request_change(user_id: UUID, session_id: UUID, email: str, visitor: Visitor
     """Mails a link to the new address and tells the old one; nothing changes before the link is used."""
     require_mail()
     with writing() as transaction:
-        user = transaction.get(User, user_id)
-        if user is None:  # erased since the guard looked
-            raise ApiError("token_not_valid")
+        user = acting(transaction, user_id, session_id)
         if transaction.scalar(select(User.id).where(User.email == email)):
             if current_settings().email_verification == "required":
                 return  # who has an account here is not said

@@ -7,6 +7,7 @@ while it sends loses nothing, and of several one sends.
 import json
 import logging
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -50,13 +51,18 @@ def queue(transaction: Transaction, kind: str, to: str, languages: str, user_id:
     transaction.add(Mail(user_id=user_id, kind=kind, sealed=sealed))
 
 
-def claim_due() -> list[Due]:
-    """The mails whose turn it is, each claimed by this process until its next attempt is due."""
+def claim_due() -> Iterator[Due]:
+    """The mails whose turn it is, each claimed when it is asked for, until its next attempt is due.
+
+    A batch that was claimed at once would be due again while a slow server still takes its first mails.
+    """
     moment = now()
     due = select(Mail.id, Mail.next_attempt_at).where(Mail.next_attempt_at <= moment)
     seen = db.session.execute(due.order_by(Mail.next_attempt_at).limit(BATCH)).all()
     db.session.rollback()
-    return [one for row in seen if (one := _claim(row.id, row.next_attempt_at)) is not None]
+    for row in seen:
+        if (one := _claim(row.id, row.next_attempt_at)) is not None:
+            yield one
 
 
 def _claim(mail_id: UUID, seen: object) -> Due | None:

@@ -44,11 +44,12 @@ def render(kind: str, to: str, languages: str, **facts: object) -> Message:
 
 
 def best_language(languages: str) -> str:
-    # By primary tag: Werkzeug would take the "en" of `de-AT,en;q=0.5`, since it is one of ours to the letter.
-    accepted = LanguageAccept(
-        [(tag.partition("-")[0], quality) for tag, quality in parse_accept_header(languages, LanguageAccept)]
-    )
-    return accepted.best_match(LANGUAGES, DEFAULT_LANGUAGE) or DEFAULT_LANGUAGE
+    """In the reader's order; `*`, which is what programs send, is the default and not the first of ours."""
+    for accepted, quality in parse_accept_header(languages, LanguageAccept):
+        language = accepted.partition("-")[0].lower()
+        if quality > 0 and language in LANGUAGES:
+            return language
+    return DEFAULT_LANGUAGE
 
 
 @lru_cache

@@ -41,6 +41,6 @@ def _before() -> UUID | None:
 
 def _limit() -> int:
     text = request.args.get("limit", str(DEFAULT_LIMIT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT):
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MAX_LIMIT):
         raise invalid("limit", f"This must be a number from 1 to {MAX_LIMIT}.")
     return int(text)

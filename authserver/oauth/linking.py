@@ -32,11 +32,14 @@ def sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[U
 
 
 def _sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session | None]:
-    if not _is_known(name, identity):
+    known = _is_known(name, identity)
+    if not known:
         check_may_join(_proved_email(identity), None, proved=True)
     with writing() as transaction:
-        user = _owner(transaction, name, identity) or _join(transaction, name, identity, visitor)
-        if user.disabled_at is not None:
+        user = _owner(transaction, name, identity)
+        if user is None and not known:
+            user = _join(transaction, name, identity, visitor)
+        if user is None or user.disabled_at is not None:  # unlinked or erased since it was found: it may not join
             raise ApiError("no_active_account")
         if user.email and not user.email_verified and current_settings().email_verification == "required":
             send_link(transaction, "verify", Purpose.VERIFY, user, user.email, visitor)
@@ -49,7 +52,8 @@ def _is_known(name: str, identity: provider.Identity) -> bool:
 
 
 def _owner(transaction: Transaction, name: str, identity: provider.Identity) -> User | None:
-    return transaction.scalar(select(User).join(Identity).where(*_same(name, identity)).with_for_update(of=User))
+    # The identity is locked with its user: one that a reset or recovery removes meanwhile signs nobody in.
+    return transaction.scalar(select(User).join(Identity).where(*_same(name, identity)).with_for_update())
 
 
 def _same(name: str, identity: provider.Identity) -> tuple[ColumnElement[bool], ...]:

@@ -2,6 +2,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.emails.delivery import wake
@@ -13,8 +14,9 @@ from authserver.extensions import fetch_one, writing
 from authserver.models import Identity, Session, User
 from authserver.passwords.hashing import hash_password, matches
 from authserver.sessions import flows as sessions
+from authserver.tokens.acting import acting, holder, locked
 from authserver.tokens.issue import access_token
-from authserver.tokens.one_time import Purpose, Redeemed, kill_all, look_up, redeem
+from authserver.tokens.one_time import Purpose, Redeemed, kill_all, kill_later_recoveries, look_up, redeem
 from authserver.visitor import Visitor
 
 
@@ -40,8 +42,8 @@ def change(user_id: UUID, session_id: UUID, current: str | None, fresh: bool, ne
         raise invalid("current_password", "This password is not right.")
     hashed = hash_password(new)
     with writing() as transaction:
-        user = _locked(transaction, user_id)
-        if user is None or user.password_hash != present:  # changed or erased since it was looked at
+        user = acting(transaction, user_id, session_id)
+        if user.password_hash != present:  # changed since it was looked at
             raise ApiError("token_not_valid")
         user.password_hash = hashed
         kill_all(transaction, user_id)
@@ -55,7 +57,7 @@ def forgot(email: str, visitor: Visitor) -> None:
     """Mails a reset link to the address as it is stored, where there is an account; nobody can tell whether."""
     require_mail()
     with writing() as transaction:
-        user = transaction.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+        user = holder(transaction, email)
         if user is not None:
             send_link(transaction, "reset", Purpose.RESET, user, email, visitor)
             record(transaction, Happened.PASSWORD_RESET_REQUESTED, visitor, user.id)
@@ -76,7 +78,7 @@ def reset(token: str, new: str, visitor: Visitor) -> None:
     hashed = hash_password(new)
     with writing() as transaction:
         redeemed = redeem(transaction, token, Purpose.RESET)
-        user = _locked(transaction, redeemed.user_id)
+        user = locked(transaction, redeemed.user_id)
         if user is None or user.email != redeemed.email or user.disabled_at is not None:
             raise ApiError("one_time_token_not_valid")
         if not user.email_verified:
@@ -92,28 +94,30 @@ def reset(token: str, new: str, visitor: Visitor) -> None:
 def recover(token: str, visitor: Visitor) -> None:
     """What "this wasn't me" does: everyone is out, and the way back in is by mail to the address that was told.
 
-    The sessions, what was begun by mail, the present password and whatever identity was linked since end; a changed
-    address is put back.
+    The sessions, what was begun by mail, the present password and whatever identity was linked since end, and so does
+    what was told to others since; a changed address is put back.
     """
+    try:
+        _recover(token, visitor)
+    except IntegrityError:  # somebody signed up with the address in between: look again
+        _recover(token, visitor)
+    wake()
+
+
+def _recover(token: str, visitor: Visitor) -> None:
     with writing() as transaction:
         redeemed = redeem(transaction, token, Purpose.RECOVER)
-        user = _locked(transaction, redeemed.user_id)
+        user = locked(transaction, redeemed.user_id)
         if user is None or user.disabled_at is not None:
             raise ApiError("one_time_token_not_valid")
         sessions.end(transaction, user.id)
         kill_all(transaction, user.id)
+        kill_later_recoveries(transaction, redeemed)
         _unlink_since(transaction, redeemed)
         user.password_hash = None
-        if _free(transaction, redeemed):
-            user.email, user.email_verified = redeemed.email, True
         record(transaction, Happened.ACCOUNT_RECOVERED, visitor, user.id)
-        send_link(transaction, "reset", Purpose.RESET, user, redeemed.email, visitor)
-    wake()
-
-
-def _locked(transaction: Transaction, user_id: UUID) -> User | None:
-    """The user, held until the end of the transaction: a sign-in that races with it comes before or after."""
-    return transaction.get(User, user_id, with_for_update=True, populate_existing=True)
+        if _put_back(transaction, user, redeemed.email):
+            send_link(transaction, "reset", Purpose.RESET, user, redeemed.email, visitor)
 
 
 def _unlink_since(transaction: Transaction, redeemed: Redeemed) -> None:
@@ -121,6 +125,18 @@ def _unlink_since(transaction: Transaction, redeemed: Redeemed) -> None:
     transaction.execute(delete(Identity).where(Identity.user_id == redeemed.user_id, Identity.created_at >= since))
 
 
-def _free(transaction: Transaction, redeemed: Redeemed) -> bool:
-    owner = transaction.scalar(select(User.id).where(User.email == redeemed.email))
-    return owner is None or owner == redeemed.user_id
+def _put_back(transaction: Transaction, user: User, email: str) -> bool:
+    """Gives the account the address that was told, or none: the present one may be the thief's, and a way in.
+
+    An account that took the address since gives it up where it never verified it, or a thief could keep it away.
+    """
+    other = transaction.scalar(select(User).where(User.email == email, User.id != user.id))
+    if other is not None and other.email_verified:
+        user.email, user.email_verified = None, False
+        return False
+    if other is not None:
+        other.email = None
+        kill_all(transaction, other.id)
+        transaction.flush()
+    user.email, user.email_verified = email, True
+    return True

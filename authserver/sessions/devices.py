@@ -4,7 +4,7 @@ from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
@@ -15,14 +15,17 @@ REMEMBERED = timedelta(days=90)
 
 
 def is_known(transaction: Transaction, user_id: UUID, visitor: Visitor) -> bool:
-    """By user agent and network, against the sessions of 90 days; someone's very first sign-in is no news to them."""
+    """By user agent and network, against the sessions of 90 days; someone's very first sign-in is no news to them.
+
+    After a longer absence everything is: nobody would notice a thief's sign-in less.
+    """
     seen = transaction.execute(
-        select(Session.ip, Session.user_agent)
-        .where(Session.user_id == user_id, Session.created_at > now() - REMEMBERED)
-        .distinct()
+        select(Session.ip, Session.user_agent, func.max(Session.last_used_at, type_=Session.last_used_at.type))
+        .where(Session.user_id == user_id)
+        .group_by(Session.ip, Session.user_agent)
     ).all()
-    here = (network(visitor.ip), visitor.user_agent)
-    return not seen or any((network(ip), user_agent) == here for ip, user_agent in seen)
+    here, since = (network(visitor.ip), visitor.user_agent), now() - REMEMBERED
+    return not seen or any((network(ip), agent) == here and last > since for ip, agent, last in seen)
 
 
 def network(ip: str) -> str:

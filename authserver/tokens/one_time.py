@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session as Transaction
 from authserver.clock import now
 from authserver.errors import ApiError
 from authserver.extensions import fetch_one
-from authserver.models import OneTimeToken
+from authserver.models import OneTimeToken, User
 
 
 class Purpose(StrEnum):
@@ -41,6 +41,7 @@ class Redeemed:
 
 def issue(transaction: Transaction, user_id: UUID, purpose: Purpose, email: str) -> str:
     """A new token. It kills the older ones of its purpose, but recovery's: each of those is good for its own week."""
+    _lock(transaction, user_id)  # two at once would each leave one standing
     if purpose is not Purpose.RECOVER:
         transaction.execute(
             delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
@@ -60,13 +61,21 @@ def issue(transaction: Transaction, user_id: UUID, purpose: Purpose, email: str)
 
 def redeem(transaction: Transaction, token: str, *purposes: Purpose) -> Redeemed:
     """Consumes the token: of several at once one gets through; raises `one_time_token_not_valid`."""
-    consumed = delete(OneTimeToken).where(*_standing(token, purposes)).returning(*COLUMNS)
-    return _redeemed(transaction.execute(consumed).first())
+    standing = _standing(token, purposes)
+    owner = transaction.scalar(select(OneTimeToken.user_id).where(*standing))
+    if owner is not None:
+        _lock(transaction, owner)
+    return _redeemed(transaction.execute(delete(OneTimeToken).where(*standing).returning(*COLUMNS)).first())
 
 
 def look_up(token: str, *purposes: Purpose) -> Redeemed:
     """The same, without consuming it."""
     return _redeemed(fetch_one(select(*COLUMNS).where(*_standing(token, purposes))))
+
+
+def _lock(transaction: Transaction, user_id: UUID) -> None:
+    """Whoever changes an account locks the user first and the tokens after, or two could wait for each other."""
+    transaction.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 
 COLUMNS = (OneTimeToken.user_id, OneTimeToken.purpose, OneTimeToken.email, OneTimeToken.created_at)
@@ -91,6 +100,17 @@ def kill_all(transaction: Transaction, user_id: UUID) -> None:
     """What a changed password or address does: nothing that was mailed before counts any more, but recovery."""
     transaction.execute(
         delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose != Purpose.RECOVER)
+    )
+
+
+def kill_later_recoveries(transaction: Transaction, redeemed: Redeemed) -> None:
+    """What was told after the mail that somebody disowned was told to whoever had the account then."""
+    transaction.execute(
+        delete(OneTimeToken).where(
+            OneTimeToken.user_id == redeemed.user_id,
+            OneTimeToken.purpose == Purpose.RECOVER,
+            OneTimeToken.created_at >= redeemed.created_at,
+        )
     )
 
 

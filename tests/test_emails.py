@@ -1,0 +1,166 @@
+"""Verifying an address, in the three modes, and changing it."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.conftest import PUBLIC_URL, MakeApp
+from tests.factories import SignedIn, assert_error, log_in, sign_up, signup_body
+from tests.mails import Mails
+
+
+@pytest.fixture
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url)
+
+
+def required(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url, email_verification="required")
+
+
+def me(client: FlaskClient, person: SignedIn) -> tuple[str, bool]:
+    user = client.get("/api/me/", headers=person.bearer).get_json()
+    return user["email"], user["email_verified"]
+
+
+def verify(client: FlaskClient, token: str) -> int:
+    return client.post("/api/email/verify/", json={"token": token}).status_code
+
+
+def test_verification_is_mailed_and_all_works_meanwhile(app: Flask, client: FlaskClient, mails: Mails) -> None:
+    person = sign_up(client)
+    mail = mails.one(app, person.user["email"])
+    assert me(client, person) == (person.user["email"], False)
+    assert verify(client, mail.token) == 204
+    assert me(client, person) == (person.user["email"], True)
+    assert_error(client.post("/api/email/verify/", json={"token": mail.token}), 400, "one_time_token_not_valid")
+
+
+def test_verification_can_be_off(make_app: MakeApp, mails: Mails) -> None:
+    app = make_app(mail_url=mails.url, email_verification="off")
+    sign_up(app.test_client())
+    assert mails.take(app) == []
+
+
+def test_required_verification_answers_new_and_taken_addresses_alike(make_app: MakeApp, mails: Mails) -> None:
+    app = required(make_app, mails)
+    client = app.test_client()
+    body = signup_body()
+    new = client.post("/api/signup/", json=body)
+    first = mails.one(app, str(body["email"]))
+    taken = client.post(
+        "/api/signup/", json={**body, "password": "not the owner's", "password_confirm": "not the owner's"}
+    )
+    assert new.status_code == taken.status_code == 202
+    assert new.data == taken.data
+    assert sorted(new.headers.items()) == sorted(taken.headers.items())
+    second = mails.one(app, str(body["email"]))
+    assert (first.page, second.page) == (f"{PUBLIC_URL}/email/verify", f"{PUBLIC_URL}/password/reset")
+    assert_error(log_in(client, str(body["email"]), "not the owner's"), 401, "no_active_account")
+    assert_error(log_in(client, str(body["email"]), "wrong"), 401, "no_active_account")
+    assert_error(log_in(client, str(body["email"])), 403, "email_not_verified")
+    assert verify(client, first.token) == 204
+    assert log_in(client, str(body["email"])).status_code == 200
+    client.post("/api/signup/", json=body)  # verified by now
+    assert mails.one(app, str(body["email"])).page == f"{PUBLIC_URL}/password/reset"
+
+
+def test_the_owner_who_signed_up_again_gets_in_by_setting_a_password(make_app: MakeApp, mails: Mails) -> None:
+    app = required(make_app, mails)
+    client = app.test_client()
+    body = signup_body()
+    for _ in range(2):
+        client.post("/api/signup/", json=body)
+    _, again = mails.take(app)
+    new = {"token": again.token, "password": "owner of the mailbox", "password_confirm": "owner of the mailbox"}
+    assert client.post("/api/password/reset/", json=new).status_code == 204
+    assert_error(log_in(client, str(body["email"])), 401, "no_active_account")
+    assert log_in(client, str(body["email"]), "owner of the mailbox").status_code == 200
+
+
+def test_resend_answers_alike_and_kills_the_older_link(app: Flask, client: FlaskClient, mails: Mails) -> None:
+    waiting, verified = sign_up(client), sign_up(client)
+    first, other = mails.take(app)
+    verify(client, other.token)
+    answers = [
+        client.post("/api/email/verify/resend/", json={"email": email})
+        for email in (waiting.user["email"], verified.user["email"], "nobody@example.com")
+    ]
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.data for answer in answers}) == 1
+    second = mails.one(app, waiting.user["email"])
+    assert (verify(client, first.token), verify(client, second.token)) == (400, 204)
+
+
+def change(client: FlaskClient, person: SignedIn, email: str) -> int:
+    return client.post("/api/email/change/", headers=person.bearer, json={"email": email}).status_code
+
+
+def test_an_address_changes_when_its_mail_is_confirmed(app: Flask, client: FlaskClient, mails: Mails) -> None:
+    person = sign_up(client)
+    old = person.user["email"]
+    mails.take(app)
+    assert change(client, person, "New@Example.com") == 202
+    asked, told = sorted(mails.take(app), key=lambda mail: mail.to != "new@example.com")
+    assert (asked.to, told.to) == ("new@example.com", old)
+    assert "new@example.com" in told.text
+    assert me(client, person) == (old, False)
+    assert verify(client, asked.token) == 204
+    assert me(client, person) == ("new@example.com", True)
+    confirmed = mails.one(app, old)
+    assert "new@example.com" in confirmed.text
+    assert confirmed.page == told.page == f"{PUBLIC_URL}/account/recover"
+    assert_error(log_in(client, old), 401, "no_active_account")
+    assert log_in(client, "new@example.com").status_code == 200
+
+
+def test_a_change_of_address_needs_a_fresh_token(
+    app: Flask, client: FlaskClient, mails: Mails, advance: Callable[[float], None]
+) -> None:
+    person = sign_up(client)
+    mails.take(app)
+    refreshed = client.post("/api/token/refresh/", json={"refresh": person.refresh}).get_json()["access"]
+    for wait, access in ((0, refreshed), (600, person.access)):
+        advance(wait)
+        bearer = {"Authorization": f"Bearer {access}"}
+        answer = client.post("/api/email/change/", headers=bearer, json={"email": "new@example.com"})
+        assert_error(answer, 403, "reauthentication_required")
+    assert mails.take(app) == []
+    assert_error(client.post("/api/email/change/", json={"email": "new@example.com"}), 401, "not_authenticated")
+
+
+def test_an_address_that_was_taken_in_between_is_a_409(app: Flask, client: FlaskClient, mails: Mails) -> None:
+    person = sign_up(client)
+    change(client, person, "new@example.com")
+    token = next(mail.token for mail in mails.take(app) if mail.to == "new@example.com")
+    other = sign_up(client, email="new@example.com")
+    assert_error(client.post("/api/email/verify/", json={"token": token}), 409, "account_exists")
+    assert me(client, person)[0] == person.user["email"]
+    assert change(client, person, other.user["email"]) == 409
+
+
+def test_where_verification_is_required_a_taken_address_is_not_told_by_a_change(
+    make_app: MakeApp, mails: Mails
+) -> None:
+    app = required(make_app, mails)
+    client = app.test_client()
+    people = [signup_body(), signup_body()]
+    for body in people:
+        client.post("/api/signup/", json=body)
+    for mail in mails.take(app):
+        verify(client, mail.token)
+    one = SignedIn(**log_in(client, str(people[0]["email"])).get_json())
+    assert change(client, one, str(people[1]["email"])) == change(client, one, "free@example.com") == 202
+    assert {mail.to for mail in mails.take(app)} == {"free@example.com", people[0]["email"]}
+
+
+def test_only_the_newest_asked_for_address_counts(app: Flask, client: FlaskClient, mails: Mails) -> None:
+    person = sign_up(client)
+    for email in ("first@example.com", "second@example.com"):
+        change(client, person, email)
+    links = {mail.to: mail for mail in mails.take(app)}
+    assert verify(client, links["first@example.com"].token) == 400
+    assert verify(client, links["second@example.com"].token) == 204
+    assert me(client, person) == ("second@example.com", True)
