@@ -73,7 +73,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = request.getfixturevalue("migrated_postgres")
     yield url
     with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE users CASCADE")
+        connection.execute("TRUNCATE users, events, invitations CASCADE")
 
 
 @pytest.fixture
