@@ -60,6 +60,7 @@ Shape = TypeVar("Shape", bound=Body)
 SENTENCES = {
     "missing": "This field is required.",
     "string_type": "This must be a string.",
+    "string_unicode": "This has characters that are not allowed here.",
     "bool_type": "This must be true or false.",
     "extra_forbidden": "There is no such field.",
     "string_too_long": "This is too long.",

@@ -70,7 +70,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        variables = {"AUTHSERVER_ENV": "development", "AUTHSERVER_INSTANCE_PATH": name, "AUTHSERVER_RATE_LIMITS": "false"}
+        variables = {
+            "AUTHSERVER_ENV": "development",
+            "AUTHSERVER_INSTANCE_PATH": name,
+            "AUTHSERVER_RATE_LIMITS": "false",
+        }
         if arguments.database:
             variables["AUTHSERVER_DATABASE_URL"] = arguments.database
         migrate_database(load(variables)[0])

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import make_url
 
 from authserver import clock
 from authserver.app import create_app
+from authserver.cli import cli
 from authserver.cli.database import migrate_database
 from authserver.extensions import db
 from authserver.settings import Settings, load
@@ -24,13 +26,17 @@ PUBLIC_URL = "https://auth.example.com"
 
 MakeSettings = Callable[..., Settings]
 MakeApp = Callable[..., Flask]
+Run = Callable[..., Result]
+
+
+def variables(database: str, **changes: object) -> dict[str, str]:
+    """Production's settings as they are in the environment; `changes` are named as in `Settings`."""
+    settings = {"secret_key": SECRET, "public_url": PUBLIC_URL, "database_url": database, **changes}
+    return {f"AUTHSERVER_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 def settings_for(database: str, **changes: object) -> Settings:
-    """Production's settings, read as they are from the environment: `changes` are named as in `Settings`."""
-    variables = {"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, "DATABASE_URL": database}
-    variables |= {name.upper(): str(value) for name, value in changes.items()}
-    return load({f"AUTHSERVER_{name}": value for name, value in variables.items()})[0]
+    return load(variables(database, **changes))[0]
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +121,15 @@ def advance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         monkeypatch.setattr(clock, "offset", clock.offset + timedelta(seconds=seconds))
 
     return move
+
+
+@pytest.fixture
+def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A command, called in this process: `run("users", "list", signup="closed")`, settings by keyword."""
+    monkeypatch.chdir(tmp_path)  # where no `.env` is
+
+    def call(*arguments: str, stdin: str | bytes | None = None, **settings: object) -> Result:
+        environment = variables(database, **settings)
+        return CliRunner().invoke(cli, arguments, input=stdin, env=environment, prog_name="authserver")
+
+    return call

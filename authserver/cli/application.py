@@ -12,6 +12,7 @@ from authserver.app import create_app
 from authserver.body import email_address
 from authserver.cli.server import warn
 from authserver.errors import ApiError
+from authserver.extensions import db
 from authserver.settings import Settings, load
 
 
@@ -33,6 +34,9 @@ def application() -> Iterator[Settings]:
         except ApiError as error:
             sentences = [sentence for field in (error.errors or {}).values() for sentence in field]
             raise Refused(" ".join(sentences) or error.detail) from None
+        finally:
+            db.session.remove()
+            db.engine.dispose()
 
 
 def address(context: click.Context, parameter: click.Parameter, value: str) -> str:
