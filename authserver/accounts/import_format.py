@@ -5,6 +5,7 @@ A line is read to its limit and no further, whatever the file holds: memory does
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
@@ -47,6 +48,27 @@ class Lines:
         line = self.file.readline(LONGEST_LINE + 1)
         self.advance(len(line))
         return line
+
+
+class Seen:
+    """The addresses of the file so far, in a temporary file of SQLite's own: memory does not grow with them."""
+
+    def __init__(self) -> None:
+        self.database = sqlite3.connect("", isolation_level=None)
+        self.database.execute("CREATE TABLE seen (email TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+        self.database.execute("PRAGMA synchronous = OFF")
+        self.database.execute("BEGIN")
+
+    def line_of(self, email: str, line: int) -> int:
+        """The first line with this address, which may be this one."""
+        added = self.database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (email, line))
+        if added.rowcount:
+            return line
+        first: int = self.database.execute("SELECT line FROM seen WHERE email = ?", (email,)).fetchone()[0]
+        return first
+
+    def close(self) -> None:
+        self.database.close()
 
 
 def people(lines: Lines, kind: str, fields: set[str]) -> Iterator[tuple[int, dict[str, Any] | LineError]]:

@@ -1,6 +1,5 @@
 """People from another system, in batches of one transaction each: killed at any time and run again, it goes on."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationErro
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from authserver.accounts.import_format import LineError, Lines, people
+from authserver.accounts.import_format import LineError, Lines, Seen, people
 from authserver.body import Body, Email, Name, Text, sentences
 from authserver.clock import now
 from authserver.extensions import db, new_id, writing
@@ -76,7 +75,7 @@ def import_people(
         summary.refused += 1
         refuse(number, reason)
 
-    with closing(_Seen()) as seen:
+    with closing(Seen()) as seen:
         good = _good(people(Lines(file, advance), kind, set(Person.model_fields)), seen, refused)
         while batch := list(islice(good, BATCH)):
             imported = _count_new(batch) if dry_run else _add(batch)
@@ -85,29 +84,8 @@ def import_people(
     return summary
 
 
-class _Seen:
-    """The addresses of the file so far, in a temporary file of SQLite's own: memory does not grow with them."""
-
-    def __init__(self) -> None:
-        self.database = sqlite3.connect("", isolation_level=None)
-        self.database.execute("CREATE TABLE seen (email TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
-        self.database.execute("PRAGMA synchronous = OFF")
-        self.database.execute("BEGIN")
-
-    def line_of(self, email: str, line: int) -> int:
-        """The first line with this address, which may be this one."""
-        added = self.database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (email, line))
-        if added.rowcount:
-            return line
-        first: int = self.database.execute("SELECT line FROM seen WHERE email = ?", (email,)).fetchone()[0]
-        return first
-
-    def close(self) -> None:
-        self.database.close()
-
-
 def _good(
-    lines: Iterable[tuple[int, dict[str, Any] | LineError]], seen: _Seen, refuse: Callable[[int, str], None]
+    lines: Iterable[tuple[int, dict[str, Any] | LineError]], seen: Seen, refuse: Callable[[int, str], None]
 ) -> Iterator[Person]:
     for number, fields in lines:
         if isinstance(fields, LineError):

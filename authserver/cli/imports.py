@@ -36,7 +36,7 @@ def import_(file: str, kind: str | None, dry_run: bool, as_json: bool) -> None:
     with (
         application(),
         click.open_file(file, "rb") as stream,
-        click.progressbar(length=size, file=sys.stderr, hidden=hidden) as bar,
+        click.progressbar(length=size, file=sys.stderr, hidden=hidden, update_min_steps=size // 1000 or 1) as bar,
     ):
         try:
             refuse = _refuse_as_json if as_json else _refuse
