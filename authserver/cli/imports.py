@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from authserver.cli.application import application, as_json, print_json
 
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 SOME_REFUSED = 1
+
+Refuse = Callable[[int, str], None]
 
 
 @click.command("import")
@@ -39,7 +42,7 @@ def import_(file: str, kind: str | None, dry_run: bool, as_json: bool) -> None:
         click.progressbar(length=size, file=sys.stderr, hidden=hidden, update_min_steps=size // 1000 or 1) as bar,
     ):
         try:
-            refuse = _refuse_as_json if as_json else _refuse
+            refuse = _refuse_as_json if as_json else _refuse(over_a_bar=not hidden)
             summary = import_people(stream, kind, dry_run=dry_run, refuse=refuse, advance=bar.update)
         except FormatError as error:
             raise click.UsageError(str(error)) from None
@@ -52,8 +55,9 @@ def import_(file: str, kind: str | None, dry_run: bool, as_json: bool) -> None:
         sys.exit(SOME_REFUSED)
 
 
-def _refuse(line: int, reason: str) -> None:
-    click.echo(f"line {line}: {reason}", err=True)
+def _refuse(*, over_a_bar: bool) -> Refuse:
+    clear = "\r\x1b[K" if over_a_bar else ""
+    return lambda line, reason: click.echo(f"{clear}line {line}: {reason}", err=True)
 
 
 def _refuse_as_json(line: int, reason: str) -> None:
