@@ -28,8 +28,16 @@ log = logging.getLogger(__name__)
 NOT_MIGRATED = "the database is not up to date: run `authserver migrate`"
 
 
-def create_app(settings: Settings | None = None, providers: Mapping[str, ProviderFactory] | None = None) -> Flask:
-    """The application; raises `SettingsError` where it cannot start. `providers` stand in for installed ones."""
+def create_app(
+    settings: Settings | None = None,
+    providers: Mapping[str, ProviderFactory] | None = None,
+    *,
+    needs_database: bool = False,
+) -> Flask:
+    """The application; raises `SettingsError` where it cannot start. `providers` stand in for installed ones.
+
+    `needs_database`, as a command does: one that cannot be reached raises its `OperationalError`.
+    """
     if settings is None:
         settings, warnings = load()
         for warning in warnings:
@@ -57,7 +65,7 @@ def create_app(settings: Settings | None = None, providers: Mapping[str, Provide
         app.register_blueprint(mailbox)
     for enabled in enabled_providers(settings, providers):
         app.register_blueprint(provider_blueprint(enabled))
-    check_database(app, settings)
+    check_database(app, needs_database)
     return app
 
 
@@ -95,7 +103,7 @@ def connect_database(app: Flask, settings: Settings) -> None:
     app.extensions["authserver.keys"] = KeyRing(settings)
 
 
-def check_database(app: Flask, settings: Settings) -> None:
+def check_database(app: Flask, needs_database: bool) -> None:
     """Refuses a schema that is behind. An unreachable database starts all the same, and answers 503 until it is back:
 
     a worker that is respawned during an outage would otherwise end gunicorn's master.
@@ -109,6 +117,8 @@ def check_database(app: Flask, settings: Settings) -> None:
                     raise SettingsError(NOT_MIGRATED)
             app.extensions["authserver.keys"].signing()
         except OperationalError:
+            if needs_database:
+                raise
             log.error("The database cannot be reached; every request that needs it is answered with 503 until it can")
         except DatabaseError as error:
             reason = str(error.orig).strip().partition("\n")[0]

@@ -61,6 +61,9 @@ Shape = TypeVar("Shape", bound=Body)
 SENTENCES = {
     "missing": "This field is required.",
     "string_type": "This must be a string.",
+    "string_unicode": "This has characters that are not allowed here.",
+    "bool_type": "This must be true or false.",
+    "extra_forbidden": "There is no such field.",
     "string_too_long": "This is too long.",
     "string_too_short": "This may not be empty.",
     "string_pattern_mismatch": "This has characters that are not allowed here.",
@@ -77,10 +80,11 @@ def validated(shape: type[Shape], value: Mapping[str, Any]) -> Shape:
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        raise ApiError("invalid_request", errors=_sentences(error)) from None
+        raise ApiError("invalid_request", errors=sentences(error)) from None
 
 
-def _sentences(error: ValidationError) -> dict[str, list[str]]:
+def sentences(error: ValidationError) -> dict[str, list[str]]:
+    """What is wrong with each field, in words that never repeat its value."""
     errors: dict[str, list[str]] = {}
     for one in error.errors(include_url=False, include_input=False):
         sentence = SENTENCES.get(one["type"], one["msg"].removeprefix("Value error, "))

@@ -10,12 +10,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 import redis
+from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import make_url
 
 from authserver import clock
 from authserver.app import create_app
+from authserver.cli import cli
 from authserver.cli.database import migrate_database
 from authserver.extensions import db
 from authserver.limits import stores
@@ -30,16 +32,21 @@ PUBLIC_URL = "https://auth.example.com"
 
 MakeSettings = Callable[..., Settings]
 MakeApp = Callable[..., Flask]
+Run = Callable[..., Result]
 
 
-def settings_for(database: str, **changes: object) -> Settings:
-    """Production's settings, read as they are from the environment: `changes` are named as in `Settings`.
+def variables(database: str, **changes: object) -> dict[str, str]:
+    """Production's settings as they are in the environment; `changes` are named as in `Settings`.
 
     Rate limits are off unless a test is about them: many sign up from one address here.
     """
-    variables = {"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, "DATABASE_URL": database, "RATE_LIMITS": "false"}
-    variables |= {name.upper(): str(value) for name, value in changes.items()}
-    return load({f"AUTHSERVER_{name}": value for name, value in variables.items()})[0]
+    usual = {"secret_key": SECRET, "public_url": PUBLIC_URL, "database_url": database, "rate_limits": "false"}
+    settings = {**usual, **changes}
+    return {f"AUTHSERVER_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def settings_for(database: str, **changes: object) -> Settings:
+    return load(variables(database, **changes))[0]
 
 
 @pytest.fixture(scope="session")
@@ -141,3 +148,15 @@ def advance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         monkeypatch.setattr(clock, "offset", clock.offset + timedelta(seconds=seconds))
 
     return move
+
+
+@pytest.fixture
+def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A command, called in this process: `run("users", "list", signup="closed")`, settings by keyword."""
+    monkeypatch.chdir(tmp_path)  # where no `.env` is
+
+    def call(*arguments: str, stdin: str | bytes | None = None, **settings: object) -> Result:
+        environment = variables(database, **settings)
+        return CliRunner().invoke(cli, arguments, input=stdin, env=environment, prog_name="authserver")
+
+    return call

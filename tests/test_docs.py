@@ -16,12 +16,13 @@ from flask import Flask, request
 
 from authserver.cli import cli
 from authserver.errors import CODES
+from authserver.events.record import Happened
 from authserver.limits import Limit
 from authserver.oauth.provider import ProviderSettings
 from authserver.oauth.registry import enabled_providers
 from authserver.settings import Settings, load
 from providers import facebook, google, microsoft
-from tests.conftest import PUBLIC_URL, SECRET, MakeApp
+from tests.conftest import PUBLIC_URL, SECRET, MakeApp, Run
 from tests.factories import sign_up
 from tests.serving import free_port, served
 
@@ -108,9 +109,23 @@ def test_every_command_and_its_options_are_documented() -> None:
     found = dict(commands(cli, "authserver"))
     assert documented.keys() == found.keys()
     for name, command in found.items():
-        options = {option for parameter in command.params for option in parameter.opts}
-        assert options == set(re.findall(r"`(--\w+)`", documented[name]))
+        given = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        options = {option for parameter in given for option in parameter.opts}
+        assert options == set(re.findall(r"`(--[\w-]+)`", documented[name])), name
         assert command.help
+
+
+def test_every_event_is_documented() -> None:
+    cells = [row[0] for row in rows("docs/operating.md")]
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == set(Happened)
+
+
+@pytest.mark.parametrize("language", ["json", "csv"])
+def test_the_guides_files_of_people_can_be_imported(run: Run, language: str) -> None:
+    (people,) = blocks("docs/operating.md", language)
+    kind = {"json": "jsonl", "csv": "csv"}[language]
+    result = run("users", "import", "-", "--format", kind, stdin=people)
+    assert result.stdout == "2 imported, 0 here already, 0 refused.\n"
 
 
 def test_every_provider_option_is_documented() -> None:

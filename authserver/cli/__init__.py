@@ -6,8 +6,12 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from authserver import CANNOT_START
+from authserver.cli.events import events
+from authserver.cli.invitations import invitations
 from authserver.cli.keys import keys
 from authserver.cli.server import dev, migrate
+from authserver.cli.sessions import sessions
+from authserver.cli.users import users
 from authserver.settings import SettingsError
 
 
@@ -20,7 +24,7 @@ def cli() -> None:
     """
 
 
-for command in (dev, migrate, keys):
+for command in (dev, migrate, users, sessions, invitations, events, keys):
     cli.add_command(command)
 
 

@@ -10,14 +10,15 @@ import re
 from base64 import b64encode
 
 import bcrypt
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
 PBKDF2 = re.compile(r"pbkdf2_sha256\$(\d{1,8})\$([^$]{1,64})\$([A-Za-z0-9+/]{43}=)")
 BCRYPT = re.compile(r"(bcrypt_sha256\$)?(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53})")
-ARGON2 = re.compile(r"argon2(\$argon2(id|i|d)\$.*)")
+ARGON2 = re.compile(r"(argon2\$argon2(id|i|d)|\$argon2id)\$[!-~]+")
 MOST_ITERATIONS = 5_000_000  # of PBKDF2: a hash comes from a file, and what it asks for is work
 MOST_ROUNDS = 16  # bcrypt's exponent
+MOST_MEMORY, MOST_TIME, MOST_LANES = 256 * 1024, 20, 16  # Argon2's, in KiB and passes; Django asks 100 MiB, 2 and 8
 HASHER = PasswordHasher()
 
 
@@ -31,7 +32,16 @@ def is_supported(password_hash: str) -> bool:
         return 1 <= int(match[1]) <= MOST_ITERATIONS
     if match := BCRYPT.fullmatch(password_hash):
         return 4 <= int(match[3]) <= MOST_ROUNDS
-    return bool(ARGON2.fullmatch(password_hash) or password_hash.startswith("$argon2id$"))
+    return bool(ARGON2.fullmatch(password_hash)) and _is_affordable(password_hash.removeprefix("argon2"))
+
+
+def _is_affordable(argon2_hash: str) -> bool:
+    try:
+        asked = extract_parameters(argon2_hash)
+    except (InvalidHashError, ValueError):
+        return False
+    memory, time, lanes = asked.memory_cost, asked.time_cost, asked.parallelism
+    return 8 <= memory <= MOST_MEMORY and 1 <= time <= MOST_TIME and 1 <= lanes <= MOST_LANES
 
 
 def matches(password_hash: str, password: str) -> bool:

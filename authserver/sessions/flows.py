@@ -70,6 +70,15 @@ def end_others(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
             record(transaction, Happened.OTHER_SESSIONS_ENDED, visitor, user_id, session_id)
 
 
+def end_all(user_id: UUID, visitor: Visitor) -> int:
+    """Signs the user out everywhere; returns of how many sessions."""
+    with writing() as transaction:
+        count = end(transaction, user_id, Session.expires_at > now())
+        if count:
+            record(transaction, Happened.ALL_SESSIONS_ENDED, visitor, user_id)
+    return count
+
+
 def end(transaction: Transaction, user_id: UUID, *which: ColumnElement[bool]) -> int:
     """Ends those of the user's sessions, in the caller's transaction; returns how many were not over before."""
     ended = transaction.execute(

@@ -1,0 +1,146 @@
+"""People from another system, in batches of one transaction each: killed at any time and run again, it goes on."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import IO, Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationError
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from authserver.accounts.import_format import LineError, Lines, Seen, people
+from authserver.body import Body, Email, Name, Text, sentences
+from authserver.clock import now
+from authserver.extensions import db, new_id, writing
+from authserver.models import User
+from authserver.passwords.foreign import is_supported
+
+BATCH = 1000
+LONGEST_HASH = 255  # what models/user.py has room for
+ATTEMPTS = 3  # of a batch, when people sign up by themselves meanwhile with its addresses
+
+
+def _hash(value: str) -> str:
+    if len(value) > LONGEST_HASH or not is_supported(value):
+        raise ValueError("This is not a hash that can be checked here.")
+    return value
+
+
+def _moment(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if moment is not None:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("This must be a time such as 2020-12-31T23:59:59Z.")
+
+
+class Person(Body):
+    """A line of the file. An unknown field is refused: it is likelier a known one that is misspelt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+    email_verified: bool = False
+    password_hash: Annotated[Text, AfterValidator(_hash)] | None = None
+    first_name: Name = ""
+    last_name: Name = ""
+    date_joined: Annotated[datetime, BeforeValidator(_moment)] | None = None
+    disabled: bool = False
+
+
+@dataclass
+class Summary:
+    imported: int = 0
+    skipped: int = 0  # who have an account already
+    refused: int = 0
+
+
+def import_people(
+    file: IO[bytes],
+    kind: str,
+    *,
+    dry_run: bool,
+    refuse: Callable[[int, str], None],
+    advance: Callable[[int], object],
+) -> Summary:
+    """Adds who is not here yet and changes nobody; `refuse` is told a line's number and why, never a value of it."""
+    summary = Summary()
+
+    def refused(number: int, reason: str) -> None:
+        summary.refused += 1
+        refuse(number, reason)
+
+    with closing(Seen()) as seen:
+        good = _good(people(Lines(file, advance), kind, set(Person.model_fields)), seen, refused)
+        while batch := list(islice(good, BATCH)):
+            imported = _count_new(batch) if dry_run else _add(batch)
+            summary.imported += imported
+            summary.skipped += len(batch) - imported
+    return summary
+
+
+def _good(
+    lines: Iterable[tuple[int, dict[str, Any] | LineError]], seen: Seen, refuse: Callable[[int, str], None]
+) -> Iterator[Person]:
+    for number, fields in lines:
+        if isinstance(fields, LineError):
+            refuse(number, str(fields))
+            continue
+        try:
+            person = Person.model_validate(fields)
+        except ValidationError as error:
+            refuse(number, "; ".join(f"{_shown(name)}: {' '.join(said)}" for name, said in sentences(error).items()))
+            continue
+        first = seen.line_of(person.email, number)
+        if first == number:
+            yield person
+        else:
+            refuse(number, f"email: Line {first} has the same address.")
+
+
+def _shown(name: str) -> str:
+    """A field's name, unless it may be something else: what a file holds is not repeated."""
+    return name if name.isidentifier() and len(name) <= 40 else "a field"
+
+
+def _count_new(batch: list[Person]) -> int:
+    return len(batch) - len(_taken(batch))
+
+
+def _taken(batch: list[Person]) -> set[str | None]:
+    addresses = [person.email for person in batch]
+    return set(db.session.scalars(select(User.email).where(User.email.in_(addresses))))
+
+
+def _add(batch: list[Person]) -> int:
+    """Adds those of the batch that are not here; returns how many. Who signs up in between is seen at the next try."""
+    for attempt in range(ATTEMPTS):
+        try:
+            with writing() as transaction:
+                taken = _taken(batch)
+                rows = [_row(person) for person in batch if person.email not in taken]
+                if rows:
+                    transaction.connection().execute(insert(User.__table__), rows)  # type: ignore[arg-type]
+            return len(rows)
+        except IntegrityError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _row(person: Person) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "email": person.email,
+        "email_verified": person.email_verified,
+        "password_hash": person.password_hash,
+        "first_name": person.first_name,
+        "last_name": person.last_name,
+        "date_joined": person.date_joined or now(),
+        "disabled_at": now() if person.disabled else None,
+    }

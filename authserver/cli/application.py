@@ -1,0 +1,67 @@
+"""What the commands share: the application that their flows run in, how refusals are said, how lists are printed."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import click
+
+from authserver.app import create_app
+from authserver.body import email_address
+from authserver.cli.server import warn
+from authserver.errors import ApiError
+from authserver.extensions import db
+from authserver.settings import Settings, load
+
+
+class Refused(click.ClickException):
+    """Ends the command with one sentence on stderr and status 1."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"authserver: {self.message}", err=True)
+
+
+@contextmanager
+def application() -> Iterator[Settings]:
+    """A context for flows, on a database that is there and up to date; a flow's refusal ends the command."""
+    settings, warnings = load()
+    warn(warnings)
+    with create_app(settings, needs_database=True).app_context():
+        try:
+            yield settings
+        except ApiError as error:
+            sentences = [sentence for field in (error.errors or {}).values() for sentence in field]
+            raise Refused(" ".join(sentences) or error.detail) from None
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+
+
+def address(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """An e-mail address, in the spelling under which it is stored."""
+    try:
+        return email_address(value)
+    except ValueError:
+        raise click.BadParameter("this is not a valid e-mail address") from None
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns as wide as they need to be; nothing is cut off."""
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def short(moment: datetime | None) -> str:
+    """A moment for people, in UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M") if moment else ""

@@ -1,0 +1,53 @@
+"""`authserver sessions …`"""
+
+from uuid import UUID
+
+import click
+
+from authserver.accounts.admin import NOBODY, find
+from authserver.cli.application import application, as_json, print_json, print_table, short
+from authserver.sessions import flows
+from authserver.sessions.answer import session_json
+
+
+@click.group()
+def sessions() -> None:
+    """Where people are signed in."""
+
+
+@sessions.command("list")
+@click.argument("email_or_id")
+@as_json
+def list_(email_or_id: str, as_json: bool) -> None:
+    """List a user's live sessions, newest first."""
+    with application():
+        live = flows.live_sessions(find(email_or_id).id)
+        if as_json:
+            for one in live:
+                shown = session_json(one, one.id)
+                del shown["current"]  # nobody's session asks here
+                print_json(shown)
+        else:
+            rows = [
+                (str(one.id), short(one.created_at), short(one.last_used_at), one.method, one.ip, one.user_agent)
+                for one in live
+            ]
+            print_table(("ID", "SIGNED IN", "LAST USED", "BY", "FROM", "BROWSER"), rows)
+
+
+@sessions.command()
+@click.argument("email_or_id")
+@click.option("--id", "session_id", type=click.UUID, help="End this session.")
+@click.option("--all", "every", is_flag=True, help="End all of the user's sessions.")
+def end(email_or_id: str, session_id: UUID | None, every: bool) -> None:
+    """End one of a user's sessions, or all of them, at once."""
+    if every == (session_id is not None):
+        raise click.UsageError("Say which: either --id SESSION_ID or --all.")
+    with application():
+        user = find(email_or_id)
+        if session_id is None:
+            count = flows.end_all(user.id, NOBODY)
+        else:
+            flows.end_one(user.id, session_id, NOBODY)
+            count = 1
+        click.echo(f"{count} ended.")
