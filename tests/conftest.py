@@ -156,7 +156,7 @@ def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)  # where no `.env` is
 
     def call(*arguments: str, stdin: str | bytes | None = None, **settings: object) -> Result:
-        environment = variables(database, **settings)
+        environment = variables(database, **{"rate_limits": "true", **settings})
         return CliRunner().invoke(cli, arguments, input=stdin, env=environment, prog_name="authserver")
 
     return call

@@ -55,8 +55,9 @@ def variables(home: Path, **settings: object) -> dict[str, str]:
 
 
 def production(home: Path, **settings: object) -> dict[str, str]:
-    """As `variables`, with what production demands."""
-    return variables(home, **{"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, **settings})
+    """As `variables`, with what production demands, and a mail server so that it warns of nothing."""
+    usual = {"SECRET_KEY": SECRET, "PUBLIC_URL": PUBLIC_URL, "MAIL_URL": "smtp://127.0.0.1:9"}
+    return variables(home, **{**usual, **settings})
 
 
 @dataclass

@@ -103,7 +103,7 @@ def test_s58_production_does_not_start_in_flasks_debug_mode(
 )
 def test_s58_production_starts_with_what_is_safe_and_on_loopback(changes: Changes) -> None:
     """Else the refusals above would show nothing."""
-    settings, warnings = load(changed(changes))
+    settings, warnings = load(changed({"MAIL_URL": "smtp://127.0.0.1:2525", **changes}))
     assert settings.production
     assert warnings == []
 
