@@ -169,6 +169,12 @@ def _rate_limit(value: str) -> str:
     return value
 
 
+def _folder(value: Path) -> Path:
+    if not value.is_dir():
+        raise ValueError("expected a folder that is there")
+    return value
+
+
 def _mail_from(value: str) -> str:
     if not re.fullmatch(r"[^\s@<>,]+@[^\s@<>,]+", value):
         raise ValueError("expected one address, such as no-reply@example.com")
@@ -222,7 +228,7 @@ class Settings(BaseModel):
     mail_from: Annotated[str, AfterValidator(_mail_from)] | None = None
     app_name: Annotated[str, Field(max_length=100)] = ""
     app_url: PageUrl | None = None
-    template_path: DirectoryPath | None = None
+    template_path: Annotated[Path, AfterValidator(_folder)] | None = None
     providers: dict[str, dict[str, str]] = Field(default={}, repr=False)
 
     @property
@@ -316,7 +322,12 @@ def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str
         return settings, warnings
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        message = (
+            first["msg"]
+            .removeprefix("Value error, ")
+            .replace("Input should be", "expected")
+            .replace("String should have", "expected")
+        )
         if first["loc"]:
             name = str(first["loc"][0])
             message = f"{PREFIX}{name.upper()}: {MISSING[name] if first['type'] == 'missing' else message}"

@@ -21,7 +21,9 @@ from authserver.cli.database import migrate_database
 from authserver.settings import Settings, SettingsError, load
 from tests.conftest import PUBLIC_URL, SECRET
 
-REQUIRED = {"AUTHSERVER_SECRET_KEY": SECRET, "AUTHSERVER_PUBLIC_URL": PUBLIC_URL}
+MAIL = "smtp://127.0.0.1:2525"
+# What production demands, and a mail server, since without one it warns.
+REQUIRED = {"AUTHSERVER_SECRET_KEY": SECRET, "AUTHSERVER_PUBLIC_URL": PUBLIC_URL, "AUTHSERVER_MAIL_URL": MAIL}
 OTHER_SECRET = "9hQvYk3nS0xJmEwTz8LdRfUbPcGaVi5o7ZtKXy2NqHs"
 CANARY = "cAnArY-7f3e"
 TAKES_ANYTHING = {"AUDIENCE", "INSTANCE_PATH", "PROVIDERS"}
@@ -72,7 +74,7 @@ def test_defaults_are_the_contracts(folder: Path) -> None:
         "email_verify_url": None,
         "password_reset_url": None,
         "new_device_mail": True,
-        "mail_url": None,
+        "mail_url": MAIL,
         "mail_from": None,
         "app_name": "",
         "app_url": None,
@@ -97,6 +99,7 @@ def test_development_needs_no_settings() -> None:
     assert len(chosen.secret_key) >= 32
 
 
+LIMITS = sorted(name for name in NAMES if name.startswith("RATE_LIMIT_"))
 GOOD: list[tuple[str, str, object]] = [
     ("ENV", "production", "production"),
     ("ENV", "development", "development"),
@@ -126,6 +129,23 @@ GOOD: list[tuple[str, str, object]] = [
     ("FRESH_LIFETIME", "60", 60),
     ("PASSWORD_MIN_LENGTH", "1", 1),
     ("PASSWORD_MIN_LENGTH", "256", 256),
+    ("REFRESH_ROTATION", "true", True),
+    ("SESSION_LIFETIME", "604800", 604800),
+    ("TRUSTED_PROXIES", "2", 2),
+    ("SIGNUP", "invited", "invited"),
+    ("SIGNUP_DOMAINS", "Example.com, example.org", ("example.com", "example.org")),
+    ("EMAIL_VERIFICATION", "required", "required"),
+    ("EMAIL_VERIFY_URL", "https://app.example.com/verify", "https://app.example.com/verify"),
+    ("PASSWORD_RESET_URL", "http://localhost:5173/reset", "http://localhost:5173/reset"),
+    ("NEW_DEVICE_MAIL", "false", False),
+    ("MAIL_URL", "smtps://user:p%40ss@mail.example.com:465", "smtps://user:p%40ss@mail.example.com:465"),
+    ("MAIL_FROM", "hello@example.com", "hello@example.com"),
+    ("APP_NAME", "Acme & Co", "Acme & Co"),
+    ("APP_URL", "https://app.example.com/", "https://app.example.com/"),
+    ("TEMPLATE_PATH", "/tmp", Path("/tmp")),
+    ("REDIS_URL", "redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+    ("RATE_LIMITS", "false", False),
+    *((name, "7 per 2 minutes", "7 per 2 minutes") for name in LIMITS),
 ]
 
 
@@ -211,6 +231,18 @@ WRONG: list[tuple[str, str]] = [
     *(("REFRESH_TOKEN_LIFETIME", value) for value in SECONDS),
     *(("FRESH_LIFETIME", value) for value in SECONDS),
     *(("PASSWORD_MIN_LENGTH", value) for value in (CANARY, "0", "-8", "257", "8.5")),
+    *((name, CANARY) for name in ("REFRESH_ROTATION", "NEW_DEVICE_MAIL", "RATE_LIMITS")),
+    *(("SESSION_LIFETIME", value) for value in SECONDS),
+    *(("TRUSTED_PROXIES", value) for value in (CANARY, "-1", "11")),
+    *((name, CANARY) for name in ("SIGNUP", "EMAIL_VERIFICATION", "EMAIL_VERIFY_URL", "PASSWORD_RESET_URL", "APP_URL")),
+    *(("SIGNUP_DOMAINS", value) for value in (CANARY, f"@{CANARY}.com", f"https://{CANARY}.com", f"*.{CANARY}.com")),
+    ("EMAIL_VERIFY_URL", f"http://{CANARY}.example.com/verify"),
+    *(("MAIL_URL", value) for value in (CANARY, f"http://{CANARY}", f"smtp://{CANARY}:x", "smtp://")),
+    *(("MAIL_FROM", value) for value in (CANARY, f"{CANARY} <a@example.com>", f"a@{CANARY},b@example.com")),
+    ("APP_NAME", CANARY * 20),
+    ("TEMPLATE_PATH", f"/nowhere/{CANARY}"),
+    *(("REDIS_URL", value) for value in (CANARY, f"http://{CANARY}")),
+    *((name, value) for name in LIMITS for value in (CANARY, "0 per minute", "10 per 0 minutes", "ten per minute")),
 ]
 
 
@@ -308,7 +340,7 @@ def test_the_env_file_of_the_working_directory_is_read(folder: Path) -> None:
     dotenv(
         folder,
         f"# production\nAUTHSERVER_SECRET_KEY='{SECRET}'\nexport AUTHSERVER_PUBLIC_URL={PUBLIC_URL}\n"
-        'AUTHSERVER_FRESH_LIFETIME="5"  # short\nSOMETHING_ELSE=1\n',
+        f'AUTHSERVER_FRESH_LIFETIME="5"  # short\nAUTHSERVER_MAIL_URL={MAIL}\nSOMETHING_ELSE=1\n',
     )
     chosen, warnings = load()
     assert (chosen.secret_key, chosen.public_url, chosen.fresh_lifetime) == (SECRET, PUBLIC_URL, 5)
