@@ -17,14 +17,21 @@ from authserver.tokens.one_time import Purpose
 from authserver.visitor import Visitor
 
 
+class _EmailTaken(Exception):
+    """The identity's address is another account's."""
+
+
 def sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session]:
     """The account of this identity, or a new one; raises `account_exists` where its e-mail is another account's."""
     try:
         user, session = _sign_in(name, identity, visitor)
-    except IntegrityError:
-        # Another request made the identity, or an account with its address, in between. The second look finds the
-        # identity or refuses the address: an account is never found by e-mail.
-        user, session = _sign_in(name, identity, visitor)
+    except (IntegrityError, _EmailTaken):
+        # Another request may have made this identity, or an account with its address, since it was looked for. The
+        # second look finds the identity or refuses the address: an account is never found by e-mail.
+        try:
+            user, session = _sign_in(name, identity, visitor)
+        except (IntegrityError, _EmailTaken):
+            raise ApiError("account_exists") from None
     wake()
     if session is None:
         raise ApiError("email_not_verified")
@@ -70,7 +77,7 @@ def _proved_email(identity: provider.Identity) -> str | None:
 
 def _join(transaction: Transaction, name: str, identity: provider.Identity, visitor: Visitor) -> User:
     if identity.email and transaction.scalar(select(User.id).where(User.email == identity.email)):
-        raise ApiError("account_exists", "An account with this e-mail address already exists: sign in to it instead.")
+        raise _EmailTaken
     user = User(
         email=identity.email,
         email_verified=identity.email_verified,
