@@ -11,14 +11,21 @@ from authserver.oauth import provider
 from authserver.sessions import flows as sessions
 
 
+class _EmailTaken(Exception):
+    """The identity's address is another account's."""
+
+
 def sign_in(name: str, identity: provider.Identity) -> tuple[User, Session]:
     """The account of this identity, or a new one; raises `account_exists` where its e-mail is another account's."""
     try:
         return _sign_in(name, identity)
-    except IntegrityError:
-        # Another request made the identity, or an account with its address, in between. The second look finds the
-        # identity or refuses the address: an account is never found by e-mail.
-        return _sign_in(name, identity)
+    except (IntegrityError, _EmailTaken):
+        # Another request may have made this identity, or an account with its address, since it was looked for. The
+        # second look finds the identity or refuses the address: an account is never found by e-mail.
+        try:
+            return _sign_in(name, identity)
+        except (IntegrityError, _EmailTaken):
+            raise ApiError("account_exists") from None
 
 
 def _sign_in(name: str, identity: provider.Identity) -> tuple[User, Session]:
@@ -44,7 +51,7 @@ def _owner(transaction: Transaction, name: str, identity: provider.Identity) -> 
 
 def _join(transaction: Transaction, name: str, identity: provider.Identity) -> User:
     if identity.email and transaction.scalar(select(User.id).where(User.email == identity.email)):
-        raise ApiError("account_exists", "An account with this e-mail address already exists: sign in to it instead.")
+        raise _EmailTaken
     user = User(
         email=identity.email,
         email_verified=identity.email_verified,
