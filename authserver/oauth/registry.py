@@ -11,6 +11,7 @@ from authserver.settings import Settings, SettingsError
 
 GROUP = "authserver.providers"
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+MAX_NAME = 50  # characters that models/identity.py stores
 RESERVED = {"exchange"}
 
 
@@ -34,7 +35,7 @@ def enabled_providers(settings: Settings, factories: Mapping[str, ProviderFactor
 def _enable(
     name: str, options: Mapping[str, str], settings: Settings, factories: Mapping[str, ProviderFactory] | None
 ) -> Enabled:
-    if not NAME.fullmatch(name) or name in RESERVED:
+    if not NAME.fullmatch(name) or len(name) > MAX_NAME or name in RESERVED:
         raise SettingsError(f"AUTHSERVER_PROVIDERS__{name.upper()}__…: this cannot be a provider's name")
     rest = dict(options)
     client_ids = tuple(one for one in map(str.strip, rest.pop("CLIENT_ID", "").split(",")) if one)
@@ -69,8 +70,10 @@ def _find(name: str, factories: Mapping[str, ProviderFactory] | None) -> Provide
         )
     try:
         factory: ProviderFactory = installed[name].load()
-    except Exception as error:
-        raise SettingsError(f"the provider {name} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        # The text of any other exception may quote a setting.
+        reason = f": {error}" if isinstance(error, ImportError) else ""
+        raise SettingsError(f"the provider {name} cannot be loaded: {type(error).__name__}{reason}") from error
     return factory
 
 
@@ -79,7 +82,7 @@ def _call(factory: ProviderFactory, given: ProviderSettings) -> Provider:
         provider = factory(given)
     except SettingsError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SettingsError(f"the provider {given.name} failed: {type(error).__name__}") from error
     if not isinstance(provider, Provider):
         raise SettingsError(f"the provider {given.name} returned {type(provider).__name__}, expected a Provider")

@@ -25,6 +25,14 @@ CONNECT = 3.0  # seconds
 TOTAL = 8.0  # seconds for all upstream calls of one incoming request
 MAX_BYTES = 64 * 1024
 
+UNUSABLE = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    OSError,
+    ValueError,  # no JSON, or too much of it
+    RecursionError,  # JSON that is nested too deeply
+)
 Headers = Mapping[bytes | str, bytes | str]
 HEADERS: Headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "authserver"}
 
@@ -68,7 +76,7 @@ class UpstreamAsk:
             status, body = self._send(method, url, headers, content)
             if status in (200, 201):
                 return json.loads(body)
-        except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError) as error:
+        except UNUSABLE as error:
             log.warning("upstream %s: %s", where, type(error).__name__)
             raise ApiError("provider_unavailable") from None
         log.warning("upstream %s answered %d", where, status)
