@@ -17,6 +17,7 @@ from authserver.extensions import db
 from authserver.models import Session, User
 from authserver.oauth import linking, provider
 from authserver.testing.standins import Person, StandIns
+from authserver.visitor import Visitor
 from tests.factories import assert_error, log_in, sign_up, signup_body
 from tests.providers import conftest
 from tests.providers.signing_in import (
@@ -184,7 +185,7 @@ def at_the_write(app: Flask, monkeypatch: pytest.MonkeyPatch, act: Callable[[], 
     """The rival commits when all looks were in vain: the database refuses this request's write."""
     attempt = linking._sign_in
 
-    def lose(name: str, identity: provider.Identity) -> tuple[User, Session]:
+    def lose(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session]:
         monkeypatch.setattr(linking, "_sign_in", attempt)
         act()
         raise IntegrityError("INSERT", {}, Exception("unique"))
