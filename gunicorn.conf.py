@@ -5,7 +5,8 @@ import os
 bind = os.environ.get("BIND", "127.0.0.1:8000")
 # One synchronous worker, gunicorn's default, would let a slow request hold up all others.
 worker_class = "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY") or os.cpu_count() or 1)
+# The workers read it too: they share the cores out among them where passwords are hashed.
+workers = int(os.environ.setdefault("WEB_CONCURRENCY", str(os.cpu_count() or 1)))
 threads = 16
 # What waits longest is a provider, 8 s at most.
 timeout = 30

@@ -116,13 +116,13 @@ def check_database(app: Flask, needs_database: bool) -> None:
                 if migrations.behind(connection):
                     raise SettingsError(NOT_MIGRATED)
             app.extensions["authserver.keys"].signing()
-        except OperationalError:
+        except OperationalError as error:
             if needs_database:
                 raise
-            log.error("The database cannot be reached; every request that needs it is answered with 503 until it can")
+            reason = errors.database_reason(error)
+            log.error("The database cannot be reached, requests that need it are answered with 503: %s", reason)
         except DatabaseError as error:
-            reason = str(error.orig).strip().partition("\n")[0]
-            raise SettingsError(f"the database cannot be used: {reason}") from None
+            raise SettingsError(f"the database cannot be used: {errors.database_reason(error)}") from None
         finally:
             db.engine.dispose()  # no connection is carried over a fork
 

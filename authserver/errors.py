@@ -11,6 +11,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from authserver.settings import SettingsError
+
 log = logging.getLogger(__name__)
 
 # code: (status, what is said where the raiser says nothing better)
@@ -81,6 +83,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     for unreachable in (OperationalError, InterfaceError, PoolTimeout):
         app.register_error_handler(unreachable, _database_error)
+    app.register_error_handler(SettingsError, _not_ready)
     for kind in (*_with_subclasses(PyJWTError), *_with_subclasses(JWTExtendedException)):
         app.register_error_handler(kind, _token_error)
     app.register_error_handler(Exception, _unexpected)
@@ -113,8 +116,19 @@ def _token_error(error: Exception) -> Response:
     return answer(ApiError("token_not_valid"))
 
 
+def database_reason(error: Exception) -> str:
+    """What the database said, in its first line: the others may quote data."""
+    return str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+
+
 def _database_error(error: Exception) -> Response:
-    log.error("The database did not answer: %s", type(getattr(error, "orig", None) or error).__name__)
+    log.error("The database did not answer: %s", database_reason(error))
+    return answer(ApiError("temporarily_unavailable"))
+
+
+def _not_ready(error: SettingsError) -> Response:
+    """What would have stopped the start has come up since, as signing keys under a secret that is not set here."""
+    log.error("%s", error)
     return answer(ApiError("temporarily_unavailable"))
 
 

@@ -84,8 +84,10 @@ def writing() -> Iterator[Session]:
     "database is locked" when another wrote in between.
     """
     db.session.rollback()  # what was read before is over: look again inside
-    db.session.connection(execution_options={"begin": "IMMEDIATE"})
+    connection = db.session.connection(execution_options={"begin": "IMMEDIATE"})
     try:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
         yield db.session()
         db.session.commit()
     except BaseException:
@@ -99,10 +101,19 @@ def engine_options(url: str) -> dict[str, Any]:
         sa.make_url(url)
     except sa.exc.ArgumentError:
         raise SettingsError("AUTHSERVER_DATABASE_URL: expected postgresql://user:password@host/database") from None
-    common = {"hide_parameters": True, "pool_timeout": 5}
+    common = {"hide_parameters": True, "pool_timeout": 5, "pool_size": 5, "max_overflow": 15}
     if url.startswith("sqlite"):
         return {**common, "connect_args": {"timeout": 5}}
-    return {**common, "connect_args": {"connect_timeout": 5}, "pool_size": 5, "max_overflow": 15, "pool_recycle": 600}
+    connect_args = {
+        "connect_timeout": 5,
+        # A host that vanishes without a word is noticed too.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "prepare_threshold": None,  # a prepared statement is connection state, which PgBouncer does not carry over
+    }
+    return {**common, "connect_args": connect_args, "pool_recycle": 600}
 
 
 def prepare_engine(engine: Engine) -> Engine:

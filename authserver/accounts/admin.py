@@ -16,6 +16,7 @@ from authserver.extensions import db, writing
 from authserver.models import User
 from authserver.passwords.hashing import hash_password
 from authserver.sessions import flows as sessions
+from authserver.tokens.acting import locked
 from authserver.tokens.one_time import Purpose, kill_all
 from authserver.visitor import Visitor
 
@@ -106,7 +107,7 @@ def enable(user_id: UUID) -> bool:
 
 
 def _locked(transaction: Transaction, user_id: UUID) -> User:
-    user = transaction.get(User, user_id, with_for_update=True, populate_existing=True)
+    user = locked(transaction, user_id)
     if user is None:  # erased since it was found
         raise ApiError("not_found", f"There is no user {user_id}.")
     return user

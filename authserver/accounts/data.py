@@ -13,6 +13,7 @@ from authserver.events.views import event_json
 from authserver.extensions import db, writing
 from authserver.models import Event, Identity, Invitation, Mail, OneTimeToken, Session, User
 from authserver.sessions.answer import session_json, user_json
+from authserver.tokens.acting import acting, locked
 from authserver.visitor import Visitor
 
 
@@ -65,16 +66,20 @@ def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
     }
 
 
-def erase(user_id: UUID, visitor: Visitor) -> None:
-    """Erases everything of the user; what happened stays as events that say neither where from nor of whom."""
+def erase(user_id: UUID, visitor: Visitor, session_id: UUID | None = None) -> None:
+    """Erases everything of the user; what happened stays as events that say neither where from nor of whom.
+
+    `session_id` where the user asks, whose session has to be live still.
+    """
     with writing() as transaction:
-        erase_in(transaction, user_id, visitor)
+        user = acting(transaction, user_id, session_id) if session_id else locked(transaction, user_id)
+        if user is None:
+            raise ApiError("not_found")
+        _erase(transaction, user, visitor)
 
 
-def erase_in(transaction: Transaction, user_id: UUID, visitor: Visitor) -> None:
-    user = transaction.get(User, user_id, with_for_update=True)
-    if user is None:
-        raise ApiError("token_not_valid")
+def _erase(transaction: Transaction, user: User, visitor: Visitor) -> None:
+    user_id = user.id
     for model in (Session, Identity, OneTimeToken, Mail):
         transaction.execute(delete(model).where(model.user_id == user_id))
     if user.email:

@@ -16,7 +16,7 @@ from authserver.models import Session, User
 from authserver.passwords.hashing import hash_password, is_outdated, matches
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import holder
-from authserver.tokens.one_time import Purpose
+from authserver.tokens.one_time import Purpose, kill_all
 from authserver.visitor import Visitor
 
 
@@ -80,12 +80,19 @@ def _tell_owner(email: str, visitor: Visitor) -> None:
     """A link to set the password: whoever reads the mail gets in, and whoever signed up before them is out."""
     with writing() as transaction:
         user = holder(transaction, email)
-        if user is not None:
-            send_link(transaction, "account_exists", Purpose.RESET, user, email, visitor)
+        if user is None:
+            return
+        if not user.email_verified:  # whoever made it need not be who reads this: their link and password end here
+            kill_all(transaction, user.id)
+            user.password_hash = None
+        send_link(transaction, "account_exists", Purpose.RESET, user, email, visitor)
 
 
-def log_in(email: str, password: str, visitor: Visitor) -> tuple[User, Session]:
-    """A new session; an unknown address, a wrong password and a disabled account cost and answer the same."""
+def log_in(email: str, password: str, visitor: Visitor, *, again: bool = True) -> tuple[User, Session]:
+    """A new session; an unknown address, a wrong password and a disabled account cost and answer the same.
+
+    `again`: whether to look once more where the hash was replaced meanwhile, by another login as like as not.
+    """
     found = fetch_one(select(User.id, User.password_hash).where(User.email == email))
     if not matches(found.password_hash if found else None, password) or found is None:
         _remember_failure(found.id if found else None, visitor)
@@ -103,6 +110,8 @@ def log_in(email: str, password: str, visitor: Visitor) -> tuple[User, Session]:
             if user.email_verified or current_settings().email_verification != "required":
                 session = sessions.start(transaction, user, visitor, "password")
     if user is None:
+        if better_hash and again:
+            return log_in(email, password, visitor, again=False)
         _remember_failure(found.id, visitor)
         raise ApiError("no_active_account")
     if not user.email_verified and current_settings().email_verification == "required":

@@ -4,6 +4,7 @@ from flask.typing import ResponseReturnValue
 from authserver.accounts import data, flows
 from authserver.body import Body, Email, Name, Password, Token, no_content, read
 from authserver.errors import invalid
+from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.passwords.policy import check_new_password
 from authserver.sessions.answer import signed_in_json, user_json
@@ -44,6 +45,8 @@ def signup() -> ResponseReturnValue:
     body = read(SignupBody)
     check_new_password(body.password, body.password_confirm, body.email)
     limit_address(Limit.SIGNUP_ADDRESS)
+    if current_settings().email_verification == "required":  # a taken address gets a mail every time
+        limit_account(Limit.MAIL_ACCOUNT, body.email)
     newcomer = flows.Newcomer(**body.model_dump(exclude={"password_confirm"}))
     signed_up = flows.sign_up(newcomer, visitor())
     if signed_up is None:
@@ -92,7 +95,7 @@ def change_me(caller: Caller) -> Response:
 @freshly_signed_in
 def erase_me(caller: Caller) -> Response:
     """Erases everything of one's account."""
-    data.erase(caller.id, visitor())
+    data.erase(caller.id, visitor(), caller.session_id)
     return no_content()
 
 

@@ -28,7 +28,7 @@ _wake = threading.Event()
 def start(app: Flask) -> None:
     """Delivers beside the requests of this process, also after a fork, which no thread outlives."""
     _start_thread(app)
-    os.register_at_fork(after_in_child=lambda: _start_thread(app))
+    os.register_at_fork(after_in_child=lambda: _after_fork(app))
 
 
 def wake() -> None:
@@ -45,7 +45,7 @@ def deliver_due() -> int:
         tried += 1
         try:
             send(one.message)
-        except (OSError, smtplib.SMTPException, ValueError) as error:
+        except Exception as error:  # whatever it is, the others go out, and this one is given up in the end
             outbox.failed(one, type(error).__name__)
         else:
             outbox.delivered(one.id)
@@ -88,6 +88,12 @@ def _connect(settings: Settings) -> smtplib.SMTP:
         server.close()
         raise
     return server
+
+
+def _after_fork(app: Flask) -> None:
+    with app.app_context():
+        db.engine.dispose(close=False)  # the parent's connections are not this process's
+    _start_thread(app)
 
 
 def _start_thread(app: Flask) -> None:

@@ -11,7 +11,7 @@ from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, writing
 from authserver.models import User
 from authserver.tokens.acting import acting, holder
-from authserver.tokens.one_time import Purpose, kill_all, redeem
+from authserver.tokens.one_time import Purpose, issue, kill_all, redeem
 from authserver.visitor import Visitor
 
 
@@ -51,11 +51,12 @@ def request_change(user_id: UUID, session_id: UUID, email: str, visitor: Visitor
     require_mail()
     with writing() as transaction:
         user = acting(transaction, user_id, session_id)
-        if transaction.scalar(select(User.id).where(User.email == email)):
-            if current_settings().email_verification == "required":
-                return  # who has an account here is not said
+        if transaction.scalar(select(User.id).where(User.email == email)) is None:
+            send_link(transaction, "change_email", Purpose.CHANGE_EMAIL, user, email, visitor)
+        elif current_settings().email_verification == "required":
+            issue(transaction, user.id, Purpose.CHANGE_EMAIL, email)  # who has an account here is not said
+        else:
             raise ApiError("account_exists")
-        send_link(transaction, "change_email", Purpose.CHANGE_EMAIL, user, email, visitor)
         record(transaction, Happened.EMAIL_CHANGE_REQUESTED, visitor, user.id, session_id)
         notify(transaction, "email_change_requested", user, user.email, visitor, new_email=email)
     wake()

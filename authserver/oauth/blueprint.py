@@ -3,7 +3,8 @@
 from flask import Blueprint, Response, current_app, jsonify
 
 from authserver.body import Body, Token, read
-from authserver.limits import Limit, limit_address
+from authserver.extensions import current_settings
+from authserver.limits import Limit, limit_account, limit_address
 from authserver.oauth import linking
 from authserver.oauth.registry import Enabled
 from authserver.oauth.upstream import Upstream
@@ -26,6 +27,8 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
         limit_address(Limit.PROVIDER_ADDRESS)
         upstream: Upstream = current_app.extensions["authserver.upstream"]
         identity = identify_by_access_token(enabled, upstream.ask(), body.access_token)
+        if identity.email and not identity.email_verified and current_settings().email_verification == "required":
+            limit_account(Limit.MAIL_ACCOUNT, identity.email)  # it gets a mail every time
         return jsonify(signed_in_json(*linking.sign_in(enabled.name, identity, visitor())))
 
     return blueprint

@@ -130,7 +130,7 @@ def _put_back(transaction: Transaction, user: User, email: str) -> bool:
 
     An account that took the address since gives it up where it never verified it, or a thief could keep it away.
     """
-    other = transaction.scalar(select(User).where(User.email == email, User.id != user.id))
+    other = transaction.scalar(select(User).where(User.email == email, User.id != user.id).with_for_update())
     if other is not None and other.email_verified:
         user.email, user.email_verified = None, False
         return False

@@ -13,7 +13,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from authserver.passwords import foreign
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-_cores = BoundedSemaphore(os.cpu_count() or 1)
+# The cores are shared with gunicorn's other processes, of which WEB_CONCURRENCY says how many there are.
+CORES = max(1, (os.cpu_count() or 1) // int(os.environ.get("WEB_CONCURRENCY") or 1))
+_cores = BoundedSemaphore(CORES)
 
 # What an unknown address is checked against. No password is known for it: the hashed bytes were random.
 DUMMY = _hasher.hash(os.urandom(32))

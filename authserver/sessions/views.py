@@ -7,7 +7,7 @@ from authserver.errors import ApiError, invalid
 from authserver.limits import Limit, limit_refusals
 from authserver.sessions import flows, rotation
 from authserver.sessions.answer import session_json
-from authserver.tokens.guard import Caller, bearer_token, find_caller, signed_in
+from authserver.tokens.guard import Caller, bearer_token, challenging, find_caller, signed_in
 from authserver.tokens.verify import verify
 from authserver.visitor import visitor
 
@@ -62,7 +62,8 @@ def logout() -> Response:
     if body.refresh:
         flows.end_by_token(body.refresh, "refresh", visitor())
     elif "Authorization" in request.headers:
-        flows.end_by_token(bearer_token(), "access", visitor())
+        with challenging():
+            flows.end_by_token(bearer_token(), "access", visitor())
     else:
         raise invalid("refresh", "This field is required.")
     return no_content()

@@ -1,6 +1,7 @@
 """What a Bearer endpoint asks for: a token of ours, a live session, an active user, in one query."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from typing import Concatenate, NamedTuple, ParamSpec
@@ -65,15 +66,22 @@ def bearer_token() -> str:
     """The token of the Authorization header, which is the only place it is read from (RFC 6750 §2.1)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise ApiError("not_authenticated", headers=CHALLENGE)
+        raise ApiError("not_authenticated")
     return token
 
 
 def authenticate() -> tuple[Caller, Claims]:
     """Who sends this request, by its Bearer token; anyone else gets a 401 with its challenge."""
-    try:
+    with challenging():
         claims = verify(bearer_token(), "access")
         return find_caller(claims), claims
+
+
+@contextmanager
+def challenging() -> Iterator[None]:
+    """A refusal inside tells the client how to authenticate (RFC 6750 §3)."""
+    try:
+        yield
     except ApiError as error:
         error.headers.update(CHALLENGE)
         raise

@@ -1,6 +1,7 @@
 """The key ring: the keys that sign our tokens, kept in the database, shared by all nodes, published as JWKS."""
 
 import json
+import logging
 import os
 import secrets
 from base64 import urlsafe_b64encode
@@ -28,6 +29,8 @@ from sqlalchemy.exc import OperationalError
 from authserver.extensions import db
 from authserver.models import SigningKey
 from authserver.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
 
 REREAD = 60.0  # seconds until a key that another node made is noticed here
 COOLDOWN = 5.0  # seconds between re-readings that unknown key ids ask for
@@ -87,7 +90,14 @@ class KeyRing:
         columns = select(SigningKey.kid, SigningKey.algorithm, SigningKey.sealed)
         rows = connection.execute(columns.order_by(SigningKey.created_at, SigningKey.kid))
         # What was opened once stays open: `authserver migrate` may have sealed it under a secret not set here yet.
-        keys = {row.kid: self._keys.get(row.kid) or self._open(row.kid, row.algorithm, row.sealed) for row in rows}
+        keys = {}
+        for row in rows:
+            try:
+                keys[row.kid] = self._keys.get(row.kid) or self._open(row.kid, row.algorithm, row.sealed)
+            except SettingsError:
+                if not self._keys:
+                    raise
+                log.error("the signing key %s was made under a secret that is not set here", row.kid)
         if keys.keys() != self._keys.keys():
             # One assignment each: other threads read these without a lock.
             self._keys, self._remembered = keys, lru_cache(REMEMBERED)(_decode)

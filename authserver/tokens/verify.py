@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from authserver.clock import now
 from authserver.errors import ApiError
 from authserver.extensions import current_settings, jwt
+from authserver.settings import SettingsError
 from authserver.tokens.keys import key_ring
 
 SKEW = 10  # seconds that another node's clock may be ahead
@@ -50,7 +51,7 @@ def verify(token: str, kind: Kind, *, even_expired: bool = False) -> Claims:
     """The claims of one of our tokens; raises `token_not_valid` for whatever else it is given."""
     try:
         return _checked(_verified(token), kind, even_expired)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, SettingsError):
         raise
     except Exception:  # a hostile token may break a parser in ways that its documentation does not list
         raise ApiError("token_not_valid") from None
