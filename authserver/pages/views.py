@@ -82,7 +82,7 @@ def page(name: str, shape: type[Shape], act: Callable[[Shape], Facts | None]) ->
         response = render(name, error.status, token=sent.get("token", ""), typed=typed(sent), **_blamed(error))
         response.headers.update(error.headers)
         return response
-    return render(name, done=True, **facts)
+    return render(name, 200, done=True, **facts)
 
 
 def _blamed(error: ApiError) -> Facts:
