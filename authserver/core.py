@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Blueprint
+from flask import Blueprint, request
 
 from authserver.accounts.views import blueprint as accounts
 from authserver.emails.views import blueprint as emails
+from authserver.errors import ApiError
 from authserver.events.views import blueprint as events
 from authserver.pages.views import blueprint as pages
 from authserver.passwords.views import blueprint as passwords
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 blueprint = Blueprint("core", __name__)
 for feature in (accounts, emails, events, pages, passwords, sessions, tokens):
     blueprint.register_blueprint(feature)
+
+
+@blueprint.before_app_request
+def refuse_doubled_slash() -> None:
+    """Of those at the beginning Werkzeug drops all but one, so that a proxy's rule for a path could be gone around."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise ApiError("not_found")
 
 
 def with_and_without_slash(wsgi_app: "WSGIApplication") -> "WSGIApplication":

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -37,6 +38,7 @@ SAMPLES = re.compile(r"change.?me|your.?secret|secret.?key|example|placeholder|i
 # user:password@host:port/database?options. What SQLAlchemy would read otherwise than it was meant is refused: an @ in a
 # password has to be written as %40.
 POSTGRES = re.compile(r"([^/:@]*(:[^@]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^/:@?\[\]]*)(:\d{1,5})?/[^/?@]+(\?.*)?", re.S)
+DEFAULT_PORTS = {"http": 80, "https": 443}
 DEVELOPMENT_URL = "http://localhost:8000"
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 URL_BYTES = re.compile(r"[\x21-\x7e]+")
@@ -73,10 +75,14 @@ def base_url(value: str) -> str:
 
 
 def origin(value: str) -> str:
-    """A browser's `Origin`; raises `ValueError` for anything else."""
-    if urlsplit(base_url(value)).path.strip("/"):
+    """As a browser's `Origin` has it, without the scheme's default port; raises `ValueError` for anything else."""
+    parts = urlsplit(base_url(value).lower())
+    if parts.path.strip("/"):
         raise ValueError("expected scheme://host[:port] without a path, such as https://app.example.com")
-    return base_url(value).lower()
+    if parts.port is None:
+        return f"{parts.scheme}://{parts.netloc}"
+    port = "" if parts.port == DEFAULT_PORTS[parts.scheme] else f":{parts.port}"
+    return f"{parts.scheme}://{parts.netloc.rpartition(':')[0]}{port}"
 
 
 def _secret(value: str) -> str:
@@ -249,11 +255,11 @@ class Settings(BaseModel):
         """What hangs on another setting; what is required in production has no default there."""
         public_url = given.get("public_url") or (DEVELOPMENT_URL if given.get("env") == "development" else None)
         instance = Path(given.get("instance_path") or "instance").absolute()
-        defaults = {"database_url": f"sqlite:///{instance / 'authserver.db'}"}
+        defaults = {"database_url": f"sqlite:///{instance / 'authserver.db'}", "audience": ""}
         if public_url:
-            defaults |= {"public_url": public_url, "audience": public_url.rstrip("/").lower()}
-        else:
-            defaults |= {"audience": ""}
+            defaults["public_url"] = public_url
+            with suppress(ValueError):  # what is wrong with it is said by its own check
+                defaults["audience"] = origin(public_url)
         return {**defaults, **given}
 
     @model_validator(mode="after")

@@ -1,10 +1,13 @@
 """Who asks: made by views, handed to flows, which know no request."""
 
+import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 
 from flask import request
 
 USER_AGENT_LENGTH = 255  # characters that are kept
+WITH_PORT = re.compile(r"\[(?P<six>.+)\](:\d+)?|(?P<four>[\d.]+):\d+")
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,23 @@ class Visitor:
 def visitor() -> Visitor:
     agent = "".join(character for character in request.user_agent.string if character.isprintable())
     return Visitor(
-        ip=request.remote_addr or "",
+        ip=ip(request.remote_addr or ""),
         user_agent=agent[:USER_AGENT_LENGTH],
         languages=request.headers.get("Accept-Language", "")[:USER_AGENT_LENGTH],
     )
+
+
+def ip(address: str) -> str:
+    """The IP address in its one spelling, without the port that some proxies write behind it; "" for anything else.
+
+    Behind fewer proxies than are trusted the address is whatever a client wrote into `X-Forwarded-For`.
+    """
+    if with_port := WITH_PORT.fullmatch(address):
+        address = with_port["six"] or with_port["four"]
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or IPv6Address(int(parsed)))  # without a zone, which may be any text
+    return str(parsed)

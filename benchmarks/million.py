@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from requests import microseconds, sign_up
+from requests import environment, microseconds, sign_up
 
 from authserver.app import create_app
 from authserver.cli.database import migrate_database
@@ -83,13 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        variables = {
-            "AUTHSERVER_ENV": "development",
-            "AUTHSERVER_INSTANCE_PATH": name,
-            "AUTHSERVER_RATE_LIMITS": "false",
-        }
-        if arguments.database:
-            variables["AUTHSERVER_DATABASE_URL"] = arguments.database
+        variables = environment(name, arguments.database)
         migrate_database(load(variables)[0])
         costs = []
         for count in (FEW, arguments.users):

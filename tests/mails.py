@@ -54,10 +54,14 @@ class Arrived:
 
 @dataclass
 class Server:
-    """What was sent to the server, as aiosmtpd's handler; `refuse` is an answer that it gives instead."""
+    """What was sent to the server, as aiosmtpd's handler; `refuse` is an answer that it gives instead.
+
+    `farewell` is what it says to QUIT.
+    """
 
     arrived: list[Arrived] = field(default_factory=list)
     refuse: str = ""
+    farewell: str = "221 Bye"
     logins: list[tuple[str, str]] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
@@ -78,6 +82,9 @@ class Server:
             self.arrived.append(Arrived(message, list(envelope.rcpt_tos)))
             self.encrypted.append(session.ssl is not None)
         return "250 OK"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        return self.farewell
 
     def authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object

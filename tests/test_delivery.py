@@ -98,6 +98,20 @@ def test_what_was_refused_once_arrives_at_the_next_attempt(app: Flask, mails: Ma
     assert sorted(mail.to for mail in mails.take(app)) == ["ada@example.com", "grace@example.com"]
 
 
+@pytest.mark.parametrize("farewell", ["451 not now", "what?"])
+def test_a_mail_that_was_taken_is_sent_whatever_the_server_says_to_the_farewell(
+    app: Flask, mails: Mails, advance: Advance, caplog: pytest.LogCaptureFixture, farewell: str
+) -> None:
+    mails.server.farewell = farewell
+    queue(app, "ada@example.com", "grace@example.com")
+    assert deliver(app) == 2
+    advance(10**7)
+    assert deliver(app) == 0
+    assert sorted(mail.to for mail in mails.server.arrived) == ["ada@example.com", "grace@example.com"]
+    assert rows(app) == []
+    assert caplog.records == []
+
+
 def test_an_unreachable_server_loses_nothing(make_app: MakeApp, mails: Mails, advance: Advance) -> None:
     app = make_app(mail_url=f"smtp://127.0.0.1:{free_port()}")
     assert sign_up(app.test_client()).user

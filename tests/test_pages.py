@@ -20,7 +20,7 @@ from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "en-GB,en;q=0.8"}
 OURS = {**BROWSER, "Origin": PUBLIC_URL}
 NEW = "a new and better password"
-PAGES = ["/email/verify", "/password/reset", "/account/recover"]
+PAGES = ["/signup", "/email/verify", "/password/reset", "/account/recover"]
 TEMPLATES = Path(render.__file__).parent / "templates"
 ALLOWED = "https://app.example.com"
 
@@ -254,8 +254,11 @@ def sentences() -> Iterator[str]:
     yield from body.SENTENCES.values()
     for raised in re.findall(r'invalid\("\w+", f?"(.+?)"\)', Path(policy.__file__).read_text()):
         yield re.sub(r"{\w+}", "{n}", raised)
-    yield "This has characters that are not allowed here."
+    for raised in re.findall(r'ValueError\("(.+?\.)"\)', Path(body.__file__).read_text()):
+        yield raised
     for code in ("invalid_request", "one_time_token_not_valid", "account_exists", "origin_not_allowed"):
+        yield errors.CODES[code][1]
+    for code in ("signup_not_allowed", "throttled"):
         yield errors.CODES[code][1]
     for code in ("method_not_allowed", "request_too_large", "server_error", "temporarily_unavailable"):
         yield errors.CODES[code][1]

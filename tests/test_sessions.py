@@ -157,6 +157,35 @@ def test_the_address_is_believed_of_as_many_proxies_as_are_trusted(make_app: Mak
     assert ip == ["127.0.0.1", "203.0.113.9", "198.51.100.7"][trusted]
 
 
+@pytest.mark.parametrize(
+    ("forged", "kept"),
+    [
+        ("x" * 200, ""),
+        ("203.0.113.9" + " " * 40 + "x", ""),
+        ("unknown", ""),
+        ("fe80::1%" + "x" * 100, "fe80::1"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9:4711", "203.0.113.9"),
+        ("[2001:DB8:0::1]:4711", "2001:db8::1"),
+        ("1111:2222:3333:4444:5555:6666:7777:8888", "1111:2222:3333:4444:5555:6666:7777:8888"),
+    ],
+)
+def test_what_a_client_invents_as_its_address_is_kept_only_where_it_is_one(
+    make_app: MakeApp, forged: str, kept: str
+) -> None:
+    """More proxies are trusted here than there are: the client's own header is believed."""
+    client = make_app(trusted_proxies=1).test_client()
+    headers = {"X-Forwarded-For": forged}
+    answer = client.post("/api/signup/", json=signup_body(), headers=headers)
+    assert answer.status_code == 201
+    person = SignedIn(**answer.get_json())
+    wrong = {"email": person.user["email"], "password": "x"}
+    assert_error(client.post("/api/login/", json=wrong, headers=headers), 401, "no_active_account")
+    assert [session["ip"] for session in sessions(client, person)] == [kept]
+    events = client.get("/api/events/", headers=person.bearer).get_json()
+    assert {event["ip"] for event in events} == {kept or None}
+
+
 def test_verify_takes_either_type_while_its_session_counts(client: FlaskClient) -> None:
     person = sign_up(client)
     for token in (person.access, person.refresh):

@@ -117,12 +117,19 @@ GOOD: list[tuple[str, str, object]] = [
     ("DATABASE_URL", "sqlite:////srv/authserver.db", "sqlite:////srv/authserver.db"),
     ("PUBLIC_URL", "https://auth.example.com/", "https://auth.example.com"),
     ("PUBLIC_URL", "HTTPS://Auth.Example.com:8443", "https://auth.example.com:8443"),
+    ("PUBLIC_URL", "https://auth.example.com:443", "https://auth.example.com"),
+    ("PUBLIC_URL", "https://auth.example.com:0443/", "https://auth.example.com"),
+    ("PUBLIC_URL", "https://auth.example.com:80", "https://auth.example.com:80"),
+    ("PUBLIC_URL", "http://127.0.0.1:80", "http://127.0.0.1"),
+    ("PUBLIC_URL", "http://[::1]:80", "http://[::1]"),
+    ("PUBLIC_URL", "http://localhost:443", "http://localhost:443"),
     ("PUBLIC_URL", "http://localhost:8000", "http://localhost:8000"),
     ("PUBLIC_URL", "http://auth.localhost", "http://auth.localhost"),
     ("PUBLIC_URL", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
     ("PUBLIC_URL", "http://[::1]:8000", "http://[::1]:8000"),
     ("AUDIENCE", "my-api", "my-api"),
     ("CORS_ORIGINS", "https://app.example.com", ("https://app.example.com",)),
+    ("CORS_ORIGINS", "https://app.example.com:443,http://b:80", ("https://app.example.com", "http://b")),
     ("CORS_ORIGINS", " https://a.example , http://[::1]:5173/, ", ("https://a.example", "http://[::1]:5173")),
     ("ACCESS_TOKEN_LIFETIME", "1", 1),
     ("REFRESH_TOKEN_LIFETIME", "315360000", 315360000),
@@ -152,6 +159,10 @@ GOOD: list[tuple[str, str, object]] = [
 @pytest.mark.parametrize(("name", "value", "expected"), GOOD)
 def test_a_good_value_is_taken(name: str, value: str, expected: object) -> None:
     assert getattr(settings(**{name: value}), name.lower()) == expected
+
+
+def test_the_audience_is_the_issuer_however_that_is_written() -> None:
+    assert settings(PUBLIC_URL="HTTPS://Auth.example.com:443/").audience == PUBLIC_URL
 
 
 def test_every_setting_is_tried_with_a_good_and_a_wrong_value() -> None:

@@ -1,5 +1,6 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
@@ -19,6 +20,8 @@ from authserver.tokens.acting import holder
 from authserver.tokens.one_time import Purpose, kill_all
 from authserver.visitor import Visitor
 
+Made = TypeVar("Made")
+
 
 @dataclass(frozen=True)
 class Newcomer:
@@ -32,7 +35,17 @@ class Newcomer:
 
 
 def sign_up(newcomer: Newcomer, visitor: Visitor) -> tuple[User, Session] | None:
-    """A new account and its first session; None where the address has to be verified before anything else.
+    """A new account and its first session; None where the address has to be verified before anything else."""
+    return _join(newcomer, visitor, lambda transaction, user: (user, _start(transaction, user, visitor)))
+
+
+def sign_up_without_session(newcomer: Newcomer, visitor: Visitor) -> User | None:
+    """The same for who signs in elsewhere: no session is left behind that nobody holds a token of."""
+    return _join(newcomer, visitor, lambda transaction, user: user)
+
+
+def _join(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transaction, User], Made]) -> Made | None:
+    """A new account and what `then` makes of it in the same transaction; None where it has to be verified first.
 
     Where that is required, nobody learns whether the address has an account already: its owner does, by mail.
     """
@@ -44,19 +57,19 @@ def sign_up(newcomer: Newcomer, visitor: Visitor) -> tuple[User, Session] | None
     password_hash = hash_password(newcomer.password)
     try:
         with writing() as transaction:
-            signed_up = _join(transaction, newcomer, password_hash, visitor)
+            user, may_sign_in = _new_user(transaction, newcomer, password_hash, visitor)
+            made = then(transaction, user) if may_sign_in else None
     except IntegrityError:  # the address was taken, or another sign-up was faster
         if not hidden:
             raise ApiError("account_exists") from None
         _tell_owner(newcomer.email, visitor)
-        signed_up = None
+        made = None
     wake()
-    return signed_up
+    return made
 
 
-def _join(
-    transaction: Transaction, newcomer: Newcomer, password_hash: str, visitor: Visitor
-) -> tuple[User, Session] | None:
+def _new_user(transaction: Transaction, newcomer: Newcomer, password_hash: str, visitor: Visitor) -> tuple[User, bool]:
+    """The account, and whether it may be signed in to before its address is verified."""
     user = User(
         email=newcomer.email,
         password_hash=password_hash,
@@ -71,9 +84,11 @@ def _join(
     verification = current_settings().email_verification
     if verification != "off" and not user.email_verified:
         send_link(transaction, "verify", Purpose.VERIFY, user, newcomer.email, visitor)
-        if verification == "required":
-            return None
-    return user, sessions.start(transaction, user, visitor, "password")
+    return user, user.email_verified or verification != "required"
+
+
+def _start(transaction: Transaction, user: User, visitor: Visitor) -> Session:
+    return sessions.start(transaction, user, visitor, "password")
 
 
 def _tell_owner(email: str, visitor: Visitor) -> None:
@@ -108,7 +123,7 @@ def log_in(email: str, password: str, visitor: Visitor, *, again: bool = True) -
         if user is not None:
             user.password_hash = better_hash or user.password_hash
             if user.email_verified or current_settings().email_verification != "required":
-                session = sessions.start(transaction, user, visitor, "password")
+                session = _start(transaction, user, visitor)
     if user is None:
         if better_hash and again:
             return log_in(email, password, visitor, again=False)

@@ -42,16 +42,19 @@ class ProfileBody(Body):
 @blueprint.post("/signup")
 def signup() -> ResponseReturnValue:
     """A new account with an e-mail address and a password, signed in unless the address has to be verified first."""
-    body = read(SignupBody)
+    signed_up = flows.sign_up(newcomer(read(SignupBody)), visitor())
+    if signed_up is None:
+        return jsonify(detail="A mail with a link is on its way: confirm your address, then sign in."), 202
+    return jsonify(signed_in_json(*signed_up)), 201
+
+
+def newcomer(body: SignupBody) -> flows.Newcomer:
+    """What a sign-up has to pass before it is tried, by the API or by the page."""
     check_new_password(body.password, body.password_confirm, body.email)
     limit_address(Limit.SIGNUP_ADDRESS)
     if current_settings().email_verification == "required":  # a taken address gets a mail every time
         limit_account(Limit.MAIL_ACCOUNT, body.email)
-    newcomer = flows.Newcomer(**body.model_dump(exclude={"password_confirm"}))
-    signed_up = flows.sign_up(newcomer, visitor())
-    if signed_up is None:
-        return jsonify(detail="A mail with a link is on its way: confirm your address, then sign in."), 202
-    return jsonify(signed_in_json(*signed_up)), 201
+    return flows.Newcomer(**body.model_dump(exclude={"password_confirm"}))
 
 
 @blueprint.post("/login")

@@ -5,6 +5,7 @@ import os
 import smtplib
 import ssl
 import threading
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
@@ -14,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authserver.emails import outbox
 from authserver.emails.render import Message
-from authserver.extensions import current_settings, db
+from authserver.extensions import current_settings
 from authserver.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,13 @@ def send(message: Message) -> None:
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
-    with _connect(settings) as server:
+    server = _connect(settings)
+    try:
         server.send_message(mail)
+    finally:
+        with suppress(OSError):  # whatever is said to the farewell: a mail that was taken must not be sent again
+            server.quit()
+        server.close()
 
 
 def _connect(settings: Settings) -> smtplib.SMTP:
@@ -111,7 +117,4 @@ def _run(app: Flask) -> None:
             log.error("mails wait for the database: %s", type(error).__name__)
         except Exception:
             log.exception("mail delivery failed and goes on")
-        finally:
-            with app.app_context():
-                db.session.remove()
         _wake.wait(POLL)

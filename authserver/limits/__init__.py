@@ -4,11 +4,10 @@ A window begins with its first attempt and is over after its time: nobody is loc
 `counters.py`.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Network
 from uuid import UUID
 
 from flask import Flask, current_app
@@ -17,10 +16,9 @@ from limits import RateLimitItem
 from authserver.errors import ApiError
 from authserver.limits.counters import Counters
 from authserver.settings import Settings, rate_limit
-from authserver.visitor import visitor
+from authserver.visitor import ip, visitor
 
 DEVELOPMENT_FACTOR = 10  # so that an application's own tests can run
-WITH_PORT = re.compile(r"\[(?P<six>.+)\](:\d+)?|(?P<four>[\d.]+):\d+")
 
 
 class Limit(StrEnum):
@@ -59,18 +57,10 @@ def limit_refusals(limit: Limit) -> Iterator[None]:
 def network(address: str) -> str:
     """What counts as one address: that of IPv4, or the /64 within which an IPv6 host chooses its own.
 
-    The port that some proxies write behind it is dropped. Whatever is no address counts as one and the same, or
-    inventing others would be a way around the limits.
+    Whatever is no address counts as one and the same, or inventing others would be a way around the limits.
     """
-    if with_port := WITH_PORT.fullmatch(address):
-        address = with_port["six"] or with_port["four"]
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or IPv6Network((int(parsed), 64), strict=False))
-    return str(parsed)
+    known = ip(address)
+    return str(IPv6Network(f"{known}/64", strict=False)) if ":" in known else known or "unknown"
 
 
 def start(app: Flask, settings: Settings) -> None:

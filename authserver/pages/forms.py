@@ -1,5 +1,6 @@
 """What a page's form sends: accepted from our own pages only, strict as a JSON body is."""
 
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -8,6 +9,7 @@ from authserver.errors import ApiError
 from authserver.extensions import current_settings
 
 MOST_FIELDS = 20
+CODES = {"token", "invitation"}  # what a mail brings
 
 
 def require_own_origin() -> None:
@@ -33,7 +35,15 @@ def fields() -> dict[str, str]:
             raise ValueError("a field came twice")
     except ValueError:
         raise ApiError("invalid_request", "Send the page's own form.") from None
-    return {name: _tidy(value) if name == "token" else value for name, value in sent.items()}
+    tidied = {name: _tidy(value) if name in CODES else value for name, value in sent.items()}
+    if tidied.get("invitation") == "":  # a field that may be left empty is sent all the same
+        del tidied["invitation"]
+    return tidied
+
+
+def typed(sent: Mapping[str, str]) -> dict[str, str]:
+    """What the form shows again when something is wrong: all but passwords."""
+    return {name: value for name, value in sent.items() if not name.startswith("password")}
 
 
 def _tidy(token: str) -> str:

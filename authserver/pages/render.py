@@ -42,9 +42,10 @@ def render(template: str, status: int = 200, **facts: object) -> Response:
             app_name=settings.app_name or urlsplit(settings.public_url).hostname,
             app_url=settings.app_url,
             password_min_length=settings.password_min_length,
+            invited_only=settings.signup == "invited",
             language=language,
             _=translator(language),
-            **{"done": False, "token": "", "errors": {}, "alert": "", **facts},
+            **{"done": False, "pending": False, "typed": {}, "token": "", "errors": {}, "alert": "", **facts},
         )
     )
     return Response(html, status, HEADERS, mimetype="text/html")

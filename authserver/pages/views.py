@@ -6,12 +6,14 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
+from authserver.accounts import flows as accounts
+from authserver.accounts.views import SignupBody, newcomer
 from authserver.body import Shape, validated
 from authserver.emails import flows as emails
 from authserver.emails.views import VerifyBody
 from authserver.errors import ApiError
 from authserver.extensions import current_settings
-from authserver.pages.forms import fields, require_own_origin
+from authserver.pages.forms import fields, require_own_origin, typed
 from authserver.pages.render import as_page, prefers_html, render, static_file
 from authserver.passwords import flows as passwords
 from authserver.passwords.policy import check_new_password
@@ -20,7 +22,18 @@ from authserver.settings import is_loopback
 from authserver.visitor import visitor
 
 blueprint = Blueprint("pages", __name__)
-PATHS = {"/email/verify", "/password/reset", "/account/recover"}
+Facts = dict[str, object]
+PATHS = {"/signup", "/email/verify", "/password/reset", "/account/recover"}
+
+
+@blueprint.route("/signup", methods=["GET", "POST"])
+def signup() -> ResponseReturnValue:
+    """A new account, with the invitation of a mail where one is needed; its owner signs in afterwards."""
+
+    def act(body: SignupBody) -> Facts:
+        return {"pending": accounts.sign_up_without_session(newcomer(body), visitor()) is None}
+
+    return page("signup", SignupBody, act)
 
 
 @blueprint.route("/email/verify", methods=["GET", "POST"])
@@ -52,24 +65,27 @@ def static(name: str) -> Response:
     return static_file(name)
 
 
-def page(name: str, shape: type[Shape], act: Callable[[Shape], None]) -> ResponseReturnValue:
-    """The form; for a POST what came of it, or the form again with the API's sentence of what is wrong."""
+def page(name: str, shape: type[Shape], act: Callable[[Shape], Facts | None]) -> ResponseReturnValue:
+    """The form; for a POST what came of it, or the form again with the API's sentence of what is wrong.
+
+    `act` returns what else the page has to know of what came of it.
+    """
     if request.method != "POST":
         return _moved() or render(name)
     require_own_origin()
     sent = fields()
     try:
-        act(validated(shape, sent))
+        facts = act(validated(shape, sent)) or {}
     except ApiError as error:
         if not prefers_html():
             raise
-        response = render(name, error.status, token=sent.get("token", ""), **_blamed(error))
+        response = render(name, error.status, token=sent.get("token", ""), typed=typed(sent), **_blamed(error))
         response.headers.update(error.headers)
         return response
-    return render(name, done=True)
+    return render(name, 200, done=True, **facts)
 
 
-def _blamed(error: ApiError) -> dict[str, object]:
+def _blamed(error: ApiError) -> Facts:
     """What is said of which field; a link that counts no more is its field's matter."""
     if error.code == "one_time_token_not_valid":
         return {"errors": {"token": [error.detail]}}

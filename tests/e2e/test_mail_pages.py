@@ -158,6 +158,26 @@ def test_the_other_pages_need_two_keys(server: Server, person: SignedIn, new_pag
     assert not logs_in(server, person, NEW)
 
 
+def test_an_account_is_made_by_keyboard_from_an_invitations_link(server: Server, new_page: Open) -> None:
+    page = new_page(viewport={"width": 360, "height": 640})
+    complaints = complaints_of(page)
+    page.goto(f"{server.url}/signup#token=a-code")
+    assert page.input_value("#invitation") == "a-code"
+    assert page.url == f"{server.url}/signup"
+    assert not page.is_visible("#invitation")
+    assert focused(page) == "email"
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    for typed in ("invited@example.com", PASSWORD, PASSWORD, "Ada", "Lovelace"):
+        page.keyboard.type(typed)
+        page.keyboard.press("Tab")
+    assert focused(page) == "BUTTON"
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Your account is made").wait_for()
+    assert page.evaluate("violations") == complaints == []
+    body = {"email": "invited@example.com", "password": PASSWORD}
+    assert call("POST", f"{server.url}/api/login/", body).status == 200
+
+
 def test_another_link_in_the_same_tab_takes_the_place_of_the_first(server: Server, new_page: Open) -> None:
     page = new_page()
     page.goto(f"{server.url}/email/verify#token=first")

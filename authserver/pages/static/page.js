@@ -4,7 +4,7 @@
 function takeToken() {
   const token = new URLSearchParams(location.hash.slice(1)).get('token');
   if (token !== null) history.replaceState(null, '', location.pathname);
-  const field = document.getElementById('token');
+  const field = document.getElementById('token') ?? document.getElementById('invitation');
   if (!field) return;
   if (token) field.value = token;
   // A code that is there and not wrong need not be looked at.
