@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authserver.emails import outbox
 from authserver.emails.render import Message
-from authserver.extensions import current_settings
+from authserver.extensions import current_settings, db
 from authserver.settings import Settings
 
 log = logging.getLogger(__name__)
