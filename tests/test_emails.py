@@ -60,11 +60,26 @@ def test_required_verification_answers_new_and_taken_addresses_alike(make_app: M
     assert (first.page, second.page) == (f"{PUBLIC_URL}/email/verify", f"{PUBLIC_URL}/password/reset")
     assert_error(log_in(client, str(body["email"]), "not the owner's"), 401, "no_active_account")
     assert_error(log_in(client, str(body["email"]), "wrong"), 401, "no_active_account")
-    assert_error(log_in(client, str(body["email"])), 403, "email_not_verified")
-    assert verify(client, first.token) == 204
-    assert log_in(client, str(body["email"])).status_code == 200
-    client.post("/api/signup/", json=body)  # verified by now
+    # Whoever signed up first need not be who reads the mail: their password and their link are over.
+    assert_error(log_in(client, str(body["email"])), 401, "no_active_account")
+    assert verify(client, first.token) == 400
+    new = {"token": second.token, "password": "owner of the mailbox", "password_confirm": "owner of the mailbox"}
+    assert client.post("/api/password/reset/", json=new).status_code == 204
+    mails.take(app)
+    client.post("/api/signup/", json=body)  # verified by now: nothing of the owner's ends
     assert mails.one(app, str(body["email"])).page == f"{PUBLIC_URL}/password/reset"
+    assert log_in(client, str(body["email"]), "owner of the mailbox").status_code == 200
+
+
+def test_required_verification_lets_in_only_who_followed_the_link(make_app: MakeApp, mails: Mails) -> None:
+    app = required(make_app, mails)
+    client = app.test_client()
+    body = signup_body()
+    client.post("/api/signup/", json=body)
+    assert_error(log_in(client, str(body["email"]), "wrong"), 401, "no_active_account")
+    assert_error(log_in(client, str(body["email"])), 403, "email_not_verified")
+    assert verify(client, mails.one(app, str(body["email"])).token) == 204
+    assert log_in(client, str(body["email"])).status_code == 200
 
 
 def test_the_owner_who_signed_up_again_gets_in_by_setting_a_password(make_app: MakeApp, mails: Mails) -> None:

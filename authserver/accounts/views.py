@@ -53,7 +53,7 @@ def newcomer(body: SignupBody) -> flows.Newcomer:
     check_new_password(body.password, body.password_confirm, body.email)
     limit_address(Limit.SIGNUP_ADDRESS)
     if current_settings().email_verification == "required":  # a taken address gets a mail every time
-        limit_account(Limit.MAIL_ACCOUNT, body.email)
+        limit_account(Limit.MAIL_ACCOUNT, f"sign-up {body.email}")
     return flows.Newcomer(**body.model_dump(exclude={"password_confirm"}))
 
 

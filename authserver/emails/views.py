@@ -41,6 +41,6 @@ def change(caller: Caller) -> ResponseReturnValue:
     """Asks for another address, which counts once its mail is confirmed."""
     email = read(EmailBody).email
     limit_account(Limit.MAIL_ACCOUNT, caller.id)
-    limit_account(Limit.MAIL_ACCOUNT, email)
+    limit_account(Limit.MAIL_ACCOUNT, f"change to {email}")
     flows.request_change(caller.id, caller.session_id, email, visitor())
     return jsonify(detail="A mail with a link is on its way to the new address."), 202

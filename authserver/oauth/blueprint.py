@@ -28,7 +28,7 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
         upstream: Upstream = current_app.extensions["authserver.upstream"]
         identity = identify_by_access_token(enabled, upstream.ask(), body.access_token)
         if identity.email and not identity.email_verified and current_settings().email_verification == "required":
-            limit_account(Limit.MAIL_ACCOUNT, identity.email)  # it gets a mail every time
+            limit_account(Limit.MAIL_ACCOUNT, f"sign-up {identity.email}")  # it gets a mail every time
         return jsonify(signed_in_json(*linking.sign_in(enabled.name, identity, visitor())))
 
     return blueprint

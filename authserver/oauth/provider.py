@@ -55,7 +55,7 @@ class Identity:
 class Accepted:
     """An access token whose audience has been proved, for asking whose it is."""
 
-    token: str
+    token: str = field(repr=False)
     issued: Issued
     ask: Ask
 
