@@ -22,6 +22,7 @@ from authserver.oauth.provider import (
     Refused,
     unverified_claims,
 )
+from authserver.oauth.upstream import Upstream
 from authserver.settings import SettingsError
 from tests.conftest import MakeApp
 from tests.providers.signing_in import accounts, refuse, refuse_each, rows, shown, sign_in
@@ -220,3 +221,9 @@ def test_unverified_claims_are_read_with_nothing_checked() -> None:
     token = jwt.encode({"aud": "ours", "exp": 1}, "a key that nobody knows, of 32 bytes")
     assert unverified_claims(token) == {"aud": "ours", "exp": 1}
     assert unverified_claims(token.rpartition(".")[0] + ".forged")["aud"] == "ours"
+
+
+def test_no_token_is_shown_by_what_an_author_is_given() -> None:
+    """Whoever logs it, or quotes it in a `Refused`, gives nothing away."""
+    ask = Upstream().ask()
+    assert TOKEN not in repr(Accepted(token=TOKEN, issued=issued(), ask=ask))
