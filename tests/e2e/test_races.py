@@ -50,7 +50,7 @@ class Deployed:
     def me(self, access: str) -> Answer:
         return call("GET", f"{self.server.url}/api/me/", bearer=access)
 
-    def count(self, rows: Select[tuple[int]]) -> int:
+    def count(self, rows: Select[int]) -> int:
         with self.engine.connect() as connection:
             return connection.scalar(rows) or 0
 
