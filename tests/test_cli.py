@@ -50,6 +50,8 @@ def test_users_are_listed_newest_first_and_found_by_address_and_names(client: Fl
     assert head.split() == ["ID", "E-MAIL", "NAME", "STATE", "JOINED"]
     assert bob.user["id"] in first
     assert "Ada Lovelace  unverified" in second
+    run("users", "disable", ada.user["id"])
+    assert "Ada Lovelace  disabled" in run("users", "list").stdout
 
 
 def test_a_user_is_shown_by_address_in_any_spelling_and_by_id(client: FlaskClient, run: Run) -> None:
@@ -298,6 +300,9 @@ def test_a_revoked_or_replaced_invitation_lets_nobody_in(make_app: MakeApp, run:
     states = [line.split()[2] for line in run("invitations", "list").stdout.splitlines()]
     assert states == ["STATE", "accepted", "revoked", "revoked", "revoked"]
     assert new not in run("invitations", "list", "--json").output
+    assert (
+        refused(run, "invitations", "revoke", "nobody") == "authserver: nobody is neither an id nor an e-mail address."
+    )
 
 
 def test_an_invitation_is_mailed_unless_it_is_not_to_be(make_app: MakeApp, run: Run) -> None:
