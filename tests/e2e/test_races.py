@@ -11,7 +11,6 @@ from functools import partial
 from threading import Barrier
 from uuid import UUID
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, Select, create_engine, func, select, update
 
@@ -19,14 +18,13 @@ from authserver.clock import now
 from authserver.models import Session, User
 from authserver.oauth.provider import unverified_claims
 from authserver.sessions.rotation import GRACE
-from tests.conftest import settings_for, variables
+from tests.conftest import empty, settings_for, variables
 from tests.e2e.servers import PATIENCE, Answer, Server, call, make_checkout, running, sign_up
 from tests.factories import PASSWORD, SignedIn, signup_body
 from tests.mails import Arrived, start
 from tests.mails import Server as MailServer
 from tests.serving import free_port
 
-pytestmark = pytest.mark.xdist_group("races")  # one start of the servers, not one a worker
 WORKERS = 2
 ROUNDS = 5
 Ask = Callable[[], Answer]
@@ -65,8 +63,7 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         return
     url = request.getfixturevalue("migrated_postgres")
     yield url
-    with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE users, events CASCADE")
+    empty(url)
 
 
 @pytest.fixture(scope="module")
