@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROJECT := setup.cfg pyproject.toml
+# A worker a core, yet no more than PostgreSQL's usual number of connections allows; a file stays with one worker, for
+# its tests may share a server or a port. One process: make test ARGS='-n 0'.
+WORKERS := -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: run test browser check clean
 .DELETE_ON_ERROR:
@@ -10,7 +13,9 @@ run: .venv/run
 	@$(BIN)/python -m authserver dev
 
 test: .venv/test
-	@$(BIN)/python -m coverage run -m pytest $(ARGS)
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest $(WORKERS) $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report --format=total | sed 's/.*/branch coverage: & %/'
 
 browser: .venv/browser

@@ -47,7 +47,8 @@ def create_app(
         raise SettingsError("FLASK_DEBUG: debug mode is refused in production, expected it not to be set")
     app.config.update(flask_config(settings))
     app.extensions["authserver.settings"] = settings
-    app.extensions["authserver.upstream"] = Upstream()
+    if settings.providers:  # without one nothing is asked, and reading the certificates takes a while at each start
+        app.extensions["authserver.upstream"] = Upstream()
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     app.url_map.merge_slashes = False  # a doubled slash is a 404, not a redirect

@@ -13,6 +13,7 @@ import redis
 from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 
 from authserver import clock
@@ -21,6 +22,7 @@ from authserver.cli import cli
 from authserver.cli.database import migrate_database
 from authserver.extensions import db
 from authserver.limits import stores
+from authserver.models import SigningKey
 from authserver.settings import Settings, load
 from tests.mails import mails as mails
 from tests.mails import smtp as smtp
@@ -61,6 +63,8 @@ def postgres() -> Iterator[str]:
         pytest.skip("no PostgreSQL at TEST_POSTGRES_URL")
     with server:
         server.execute(f"CREATE DATABASE {name}")
+        # Nothing here has to survive a crash of the machine, and waiting for its disk took a third of the time.
+        server.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
         yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -88,8 +92,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     url = request.getfixturevalue("migrated_postgres")
     yield url
-    with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE users, events, invitations, rate_limits CASCADE")
+    empty(url)
+
+
+def empty(postgres: str) -> None:
+    """Leaves the keys. Deleting a few rows is many times faster than TRUNCATE, which makes new files for each table."""
+    with psycopg.connect(postgres) as connection:
+        for table in reversed(db.metadata.sorted_tables):
+            if table.name != SigningKey.__tablename__:
+                connection.execute(SQL("DELETE FROM {}").format(Identifier(table.name)))
 
 
 @pytest.fixture

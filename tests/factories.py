@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 PASSWORD = "correct horse battery staple"
+NOBODYS_ID = "5a1c7a52-6d0b-4f0e-9a53-2f6f0c1b7e4d"  # the same in each worker, for the names of tests have to agree
 _numbers = count(1)
 
 

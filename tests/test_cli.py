@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -14,7 +13,7 @@ from authserver.models import OneTimeToken
 from authserver.settings import SettingsError
 from tests.commands import printed, start
 from tests.conftest import PUBLIC_URL, MakeApp, Run
-from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
+from tests.factories import NOBODYS_ID, PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
 
 MAIL = {"mail_url": "smtp://127.0.0.1:1"}
 Advance = Callable[[float], None]
@@ -51,6 +50,8 @@ def test_users_are_listed_newest_first_and_found_by_address_and_names(client: Fl
     assert head.split() == ["ID", "E-MAIL", "NAME", "STATE", "JOINED"]
     assert bob.user["id"] in first
     assert "Ada Lovelace  unverified" in second
+    run("users", "disable", ada.user["id"])
+    assert "Ada Lovelace  disabled" in run("users", "list").stdout
 
 
 def test_a_user_is_shown_by_address_in_any_spelling_and_by_id(client: FlaskClient, run: Run) -> None:
@@ -61,7 +62,7 @@ def test_a_user_is_shown_by_address_in_any_spelling_and_by_id(client: FlaskClien
     assert "ada@example.com" in run("users", "show", "ada@example.com").stdout
 
 
-@pytest.mark.parametrize("name", ["nobody@example.com", "nobody", str(uuid4())])
+@pytest.mark.parametrize("name", ["nobody@example.com", "nobody", NOBODYS_ID])
 @pytest.mark.parametrize(
     "command", [("users", verb) for verb in ("show", "disable", "enable", "erase")] + [("sessions", "list")], ids=str
 )
@@ -144,7 +145,7 @@ def test_an_account_that_is_there_is_not_made_again(client: FlaskClient, run: Ru
         ("users", "import", "missing.jsonl"),
         ("users", "import", "-"),
         ("sessions", "end", "a@example.com"),
-        ("sessions", "end", "a@example.com", "--all", "--id", str(uuid4())),
+        ("sessions", "end", "a@example.com", "--all", "--id", NOBODYS_ID),
         ("sessions", "end", "a@example.com", "--id", "1"),
         ("invitations", "create", "a@example.com", "--expires-in", "7"),
         ("invitations", "create", "a@example.com", "--expires-in", "0d"),
@@ -167,7 +168,7 @@ def test_a_name_that_is_none_is_refused(run: Run) -> None:
     assert "control" in refused(run, "users", "create", "a@example.com", "--no-password", "--last-name", "a\nb")
 
 
-def test_disabling_shuts_out_at_once_and_enabling_revives_no_session(
+def test_s8_disabling_shuts_out_at_once_and_enabling_revives_no_session(
     app: Flask, client: FlaskClient, run: Run, make_app: MakeApp
 ) -> None:
     person, other = sign_up(client), sign_up(client)
@@ -299,6 +300,9 @@ def test_a_revoked_or_replaced_invitation_lets_nobody_in(make_app: MakeApp, run:
     states = [line.split()[2] for line in run("invitations", "list").stdout.splitlines()]
     assert states == ["STATE", "accepted", "revoked", "revoked", "revoked"]
     assert new not in run("invitations", "list", "--json").output
+    assert (
+        refused(run, "invitations", "revoke", "nobody") == "authserver: nobody is neither an id nor an e-mail address."
+    )
 
 
 def test_an_invitation_is_mailed_unless_it_is_not_to_be(make_app: MakeApp, run: Run) -> None:

@@ -86,7 +86,7 @@ def readings(app: Flask) -> list[str]:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_each_algorithm_signs_and_verifies(
+def test_s10_each_algorithm_signs_and_verifies_beside_the_key_before_it(
     make_app: MakeApp, make_settings: MakeSettings, client: FlaskClient, algorithm: str
 ) -> None:
     before = sign_up(client)
@@ -112,7 +112,7 @@ def test_an_algorithm_without_a_key_is_said_with_what_to_do(make_app: MakeApp, a
         make_app(signing_algorithm=algorithm)
 
 
-def test_the_jwks_holds_public_parts_only_and_no_symmetric_key(make_app: MakeApp, make_settings: MakeSettings) -> None:
+def test_s10_the_jwks_holds_public_parts_and_no_symmetric_key(make_app: MakeApp, make_settings: MakeSettings) -> None:
     for algorithm in ALGORITHMS:
         migrate_database(make_settings(signing_algorithm=algorithm))
     app = make_app()
@@ -202,7 +202,7 @@ def test_a_new_key_is_noticed_within_a_minute_without_being_asked_for(
     assert len(jwks(app)) == len(before) + 1
 
 
-def test_a_key_that_is_gone_verifies_nothing_within_a_minute(
+def test_s10_a_key_that_is_gone_verifies_nothing_within_a_minute(
     app: Flask, client: FlaskClient, make_settings: MakeSettings, pass_time: Callable[[float], None]
 ) -> None:
     """Also not what it had verified before, which is remembered."""

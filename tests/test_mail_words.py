@@ -113,7 +113,9 @@ def test_s37_nothing_that_is_typed_in_makes_a_header(make_app: MakeApp, mails: M
         assert mail.recipients == [person.user["email"]]
 
 
-def test_s50_a_poisoned_host_changes_no_link(app: Flask, mails: Mails) -> None:
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_s50_a_poisoned_host_changes_no_link(make_app: MakeApp, mails: Mails, proxies: int) -> None:
+    app = make_app(mail_url=mails.url, trusted_proxies=proxies)
     poisoned = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
     client = app.test_client()
     email = client.post("/api/signup/", json=signup_body(), headers=poisoned).get_json()["user"]["email"]

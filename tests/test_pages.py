@@ -219,6 +219,7 @@ def test_errors_are_pages_only_for_who_prefers_them(client: FlaskClient, monkeyp
         assert_error(
             send(client, "/email/verify", {"token": huge}, {"Origin": PUBLIC_URL, **accept}), 413, "request_too_large"
         )
+    assert_error(send(client, "/email/verify", {"token": "x"}, {"Origin": PUBLIC_URL}), 400, "one_time_token_not_valid")
     assert_error(client.get("/password/nothing", headers=BROWSER), 404, "not_found")
     assert_error(client.get("/pages/nothing.css", headers=BROWSER), 404, "not_found")
     assert_error(client.get("/pages/..%2fviews.py", headers=BROWSER), 404, "not_found")

@@ -48,7 +48,9 @@ HAS_IPV6 = has_ipv6()
 
 def variables(home: Path, **settings: object) -> dict[str, str]:
     """The environment of a process: what it needs, and nothing of ours but `settings`."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
+    # The last is coverage's, so that what a process runs counts as tested where the tests are measured.
+    names = ("PATH", "LANG", "LC_ALL", "TZ", "COVERAGE_PROCESS_CONFIG")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     # HOME, since gunicorn keeps a socket there; PYTHONPATH for wsgi.py, and so that this checkout is what runs.
     fixed = {"HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "WEB_CONCURRENCY": "1"}
     return {**kept, **fixed, **{f"AUTHSERVER_{name}": str(value) for name, value in settings.items()}}

@@ -53,6 +53,7 @@ DEVICES: list[tuple[str, str, str, bool]] = [
     ("another network", "192.0.3.1", "Firefox", True),
     ("another browser", "192.0.2.1", "Chrome", True),
     ("IPv6", "2001:db8:1:1::1", "Firefox", True),
+    ("no address, as behind a socket file", "unix:", "Firefox", True),
 ]
 
 

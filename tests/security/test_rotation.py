@@ -70,6 +70,16 @@ def test_s11_a_token_two_steps_old_ends_the_session_within_the_grace_too(client:
     assert_over(client, person, third)
 
 
+def test_verifying_an_outdated_token_refuses_it_and_ends_nothing(client: FlaskClient, advance: Advance) -> None:
+    """Whoever verifies a token did not use it: a service that is sent an old one must sign nobody out."""
+    person = sign_up(client)
+    second = successor(client, person.refresh)
+    assert client.post("/api/token/verify/", json={"token": person.refresh}).status_code == 200, "in the grace"
+    advance(10)
+    assert_error(client.post("/api/token/verify/", json={"token": person.refresh}), 401, "token_not_valid")
+    assert successor(client, second)
+
+
 def test_s12_twenty_parallel_refreshes_have_one_successor(app: Flask, client: FlaskClient) -> None:
     person = sign_up(client)
     with ThreadPoolExecutor(20) as threads:

@@ -9,12 +9,24 @@ from sqlalchemy import func, select
 
 from authserver.extensions import db
 from authserver.models import Session, User
+from tests.conftest import MakeApp
 from tests.factories import assert_error, log_in, sign_up, signup_body
+from tests.mails import Mails
 
 
 def count(app: Flask, model: type[User] | type[Session]) -> int:
     with app.app_context():
         return db.session.scalar(select(func.count()).select_from(model)) or 0
+
+
+LOOKALIKES = [
+    "mi\u212ae@example.com",  # Kelvin sign: NFC and lower() both make a k of it
+    "m\u0131ke@example.com",  # dotless i: upper() makes an I of it
+    "\uff4dike@example.com",  # full width: NFKC
+    "mike\u200b@example.com",
+    "mike@ex\u0430mple.com",  # Cyrillic a: another domain
+    "mi\u0138e@example.com",
+]
 
 
 @pytest.mark.parametrize(
@@ -26,17 +38,7 @@ def test_s36_spellings_of_one_mailbox_are_one_account(client: FlaskClient, varia
     assert log_in(client, variant).get_json()["user"]["id"] == person.user["id"]
 
 
-@pytest.mark.parametrize(
-    "lookalike",
-    [
-        "mi\u212ae@example.com",  # Kelvin sign: NFC and lower() both make a k of it
-        "m\u0131ke@example.com",  # dotless i: upper() makes an I of it
-        "\uff4dike@example.com",  # full width: NFKC
-        "mike\u200b@example.com",
-        "mike@ex\u0430mple.com",  # Cyrillic a: another domain
-        "mi\u0138e@example.com",
-    ],
-)
+@pytest.mark.parametrize("lookalike", LOOKALIKES)
 def test_s36_an_address_that_looks_alike_never_reaches_anothers_account(client: FlaskClient, lookalike: str) -> None:
     person = sign_up(client, email="mike@example.com")
     answer = log_in(client, lookalike)
@@ -46,6 +48,19 @@ def test_s36_an_address_that_looks_alike_never_reaches_anothers_account(client: 
         assert joined.get_json()["user"]["email"] != person.user["email"]
     else:
         assert_error(joined, 400, "invalid_request", "email")
+
+
+def test_s36_a_reset_is_mailed_to_the_stored_address_alone(make_app: MakeApp, mails: Mails) -> None:
+    app = make_app(mail_url=mails.url)
+    client = app.test_client()
+    sign_up(client, email="mike@example.com")
+    mails.take(app)
+    for typed in ("mike@example.com", "MIKE@example.com", " mike@EXAMPLE.com"):
+        assert client.post("/api/password/forgot/", json={"email": typed}).status_code in (202, 400)
+    assert {(mail.to, *mail.recipients) for mail in mails.take(app)} == {("mike@example.com",) * 2}
+    for lookalike in LOOKALIKES:
+        assert client.post("/api/password/forgot/", json={"email": lookalike}).status_code in (202, 400)
+    assert mails.take(app) == []
 
 
 @pytest.mark.parametrize(
