@@ -63,8 +63,8 @@ def test_required_verification_answers_new_and_taken_addresses_alike(make_app: M
     # Whoever signed up first need not be who reads the mail: their password and their link are over.
     assert_error(log_in(client, str(body["email"])), 401, "no_active_account")
     assert verify(client, first.token) == 400
-    new = {"token": second.token, "password": "owner of the mailbox", "password_confirm": "owner of the mailbox"}
-    assert client.post("/api/password/reset/", json=new).status_code == 204
+    chosen = {"token": second.token, "password": "owner of the mailbox", "password_confirm": "owner of the mailbox"}
+    assert client.post("/api/password/reset/", json=chosen).status_code == 204
     mails.take(app)
     client.post("/api/signup/", json=body)  # verified by now: nothing of the owner's ends
     assert mails.one(app, str(body["email"])).page == f"{PUBLIC_URL}/password/reset"
