@@ -69,7 +69,9 @@ def test_every_mail_is_there_in_every_language(app: Flask) -> None:
             with app.app_context():
                 message = render.render(kind, "ada@example.com", language, **FACTS)
             assert message.subject
-            assert FACTS["link"] in message.text.splitlines()
+            paragraphs = message.text.split("\n\n")
+            assert FACTS["link"] in paragraphs
+            assert [one for one in paragraphs if one.strip().endswith(f": {FACTS['token']}")], "the code, on its own"
             assert f'<html lang="{language}">' in message.html
             assert "<b>" not in message.html
             assert "{" not in message.subject + message.text

@@ -61,6 +61,5 @@ def _environment(own: str) -> Environment:
         loader=ChoiceLoader(loaders),
         autoescape=lambda name: bool(name and name.endswith(".html")),
         undefined=StrictUndefined,
-        trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 from flask import request
 
+from authserver.body import whole_body
 from authserver.errors import ApiError
 from authserver.extensions import current_settings
 
@@ -28,7 +29,7 @@ def fields() -> dict[str, str]:
     try:
         # Werkzeug would put U+FFFD for bytes that are not UTF-8: two passwords could be one.
         pairs = parse_qsl(
-            request.get_data().decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+            whole_body().decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
         )
         sent = dict(pairs)
         if len(sent) != len(pairs):

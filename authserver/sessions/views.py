@@ -2,7 +2,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
-from authserver.body import Body, Token, no_content, read
+from authserver.body import Body, Token, no_content, read, whole_body
 from authserver.errors import ApiError, invalid
 from authserver.limits import Limit, limit_refusals
 from authserver.sessions import flows, rotation
@@ -58,7 +58,7 @@ def blacklist() -> Response:
 @blueprint.post("/logout")
 def logout() -> Response:
     """Ends the session of the refresh token in the body or, without one, of the Bearer access token."""
-    body = read(LogoutBody) if request.get_data() else LogoutBody()
+    body = read(LogoutBody) if whole_body() else LogoutBody()
     if body.refresh:
         flows.end_by_token(body.refresh, "refresh", visitor())
     elif "Authorization" in request.headers:

@@ -1,6 +1,7 @@
 """S55-S57: malformed input, errors of every status, and foreign origins."""
 
 import json
+from io import BytesIO
 
 import jwt
 import pytest
@@ -98,6 +99,19 @@ def test_s55_a_body_over_64_kb_is_a_413(client: FlaskClient) -> None:
     for method, path in WITH_BODY:
         answer = client.open(path, method=method, data=body, content_type="application/json", headers=person.bearer)
         assert_error(answer, 413, "request_too_large")
+
+
+@pytest.mark.parametrize(("size", "status"), [(65535, 400), (65537, 413), (200_000, 413)])
+def test_s55_a_body_without_a_length_has_the_same_limit(client: FlaskClient, size: int, status: int) -> None:
+    """Sent in chunks, as `curl -T -` does; what is within the limit is read, and is no JSON here."""
+    for path in POSTS:
+        answer = client.post(
+            path,
+            input_stream=BytesIO(b"x" * size),
+            content_type="application/json",
+            environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
+        )
+        assert_error(answer, status, {400: "invalid_request", 413: "request_too_large"}[status])
 
 
 def test_s56_every_error_is_json(client: FlaskClient) -> None:
