@@ -331,3 +331,30 @@ def test_another_process_verifies_by_the_jwks_and_pyjwt_alone(
         )
     assert ran.returncode == 0, ran.stderr
     assert dict(zip(expected, json.loads(ran.stdout), strict=True)) == expected
+
+
+def test_a_key_that_this_node_cannot_open_costs_it_no_other(
+    app: Flask, client: FlaskClient, make_settings: MakeSettings, pass_time: Callable[[float], None]
+) -> None:
+    """Where the secret and the algorithm change together, the new key is sealed under a secret not set here yet."""
+    person = sign_up(client)
+    changed = make_settings(secret_key=NEW_SECRET, secret_key_previous=SECRET, signing_algorithm="EdDSA")
+    migrate_database(changed)
+    pass_time(REREAD + 1)
+    assert me(client, person) == 200
+    assert me(client, sign_up(client)) == 200
+    assert [key["alg"] for key in jwks(app)] == ["ES256"]
+
+
+def test_keys_that_cannot_be_opened_are_no_fault_of_the_token(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 401 would have a client throw a good session away."""
+    person = sign_up(client)
+
+    def fail(self: keys.KeyRing, age: float = 0) -> None:
+        raise SettingsError("the signing keys cannot be read")
+
+    monkeypatch.setattr(keys.KeyRing, "_current", fail)
+    answer = client.get("/api/me/", headers=person.bearer)
+    assert_error(answer, 503, "temporarily_unavailable")

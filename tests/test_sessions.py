@@ -84,7 +84,9 @@ def test_logout_without_any_token_is_a_400_on_refresh(client: FlaskClient) -> No
     assert_error(client.post("/api/logout/"), 400, "invalid_request", "refresh")
     assert_error(client.post("/api/logout/", json={}), 400, "invalid_request", "refresh")
     assert_error(client.post("/api/logout/", json={"refresh": ""}), 400, "invalid_request", "refresh")
-    assert_error(client.post("/api/logout/", headers={"Authorization": "Bearer x"}), 401, "token_not_valid")
+    forged = client.post("/api/logout/", headers={"Authorization": "Bearer x"})
+    assert_error(forged, 401, "token_not_valid")
+    assert forged.headers["WWW-Authenticate"] == "Bearer"
     assert_error(client.post("/api/logout/", headers={"Authorization": "Basic x"}), 401, "not_authenticated")
 
 

@@ -19,7 +19,7 @@ from tests.conftest import MakeApp
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
 from tests.mails import Mails
 from tests.security.test_passwords import change_user
-from tests.test_passwords import NEW, reset
+from tests.test_passwords import NEW, pbkdf2, reset, set_hash, stored_hash
 
 ROUNDS = 5
 
@@ -219,3 +219,12 @@ def test_s40_s41_a_failure_costs_the_same_statements_for_known_and_unknown_addre
     assert "INSERT INTO events" in runs[0][-1]
     assert runs == [runs[0]] * 4
     assert answers == [answers[0]] * 4
+
+
+def test_logins_at_once_that_replace_an_imported_hash_all_succeed(app: Flask, client: FlaskClient) -> None:
+    """Two tabs, or an effect that runs twice: the one that comes second finds another hash than it checked."""
+    email = sign_up(client).user["email"]
+    set_hash(app, email, pbkdf2(PASSWORD))
+    statuses = at_once(*(lambda: log_in(app.test_client(), email).status_code for _ in range(4)))
+    assert statuses == [200] * 4
+    assert stored_hash(app, email).startswith("$argon2id$")
