@@ -36,12 +36,13 @@ NewDatabase = Callable[[], str]
 def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDatabase]:
     """Makes addresses of databases that do not exist; what has come to be there is dropped in the end."""
     names: list[str] = []
+    if request.param == "postgresql":
+        request.getfixturevalue("postgres")  # which says what is to be done where there is no server
 
     def new() -> str:
         names.append(f"authserver_test_{os.getpid()}_{len(names)}")
         if request.param == "sqlite":
             return f"sqlite:///{tmp_path}/{names[-1]}/authserver.db"
-        request.getfixturevalue("postgres")  # which says what is to be done where there is no server
         return make_url(POSTGRES).set(database=names[-1]).render_as_string(hide_password=False)
 
     yield new
