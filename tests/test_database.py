@@ -1,12 +1,18 @@
 """What every transaction can rely on."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from authserver.extensions import db, writing
+from tests.conftest import variables
 from tests.factories import sign_up
+from tests.test_start import production
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
@@ -27,3 +33,29 @@ def test_nothing_is_prepared_on_a_connection(app: Flask, client: FlaskClient) ->
         reader = app.extensions["authserver.reader"]
         with reader.connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
+
+
+FORK = """
+import os
+from authserver import create_app
+from authserver.extensions import db
+
+app = create_app()
+with app.app_context():
+    with db.engine.connect() as connection:
+        parents = connection.connection.dbapi_connection
+    child = os.fork()
+    if child == 0:
+        taken = [db.engine.connect() for _ in range(4)]  # all that the parent's pool could hold here
+        os._exit(any(one.connection.dbapi_connection is parents for one in taken))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_worker_uses_no_connection_of_its_parents(database: str, tmp_path: Path) -> None:
+    """As under `gunicorn --preload`: two processes on one socket would read each other's rows."""
+    environment = {**production(tmp_path), **variables(database)}
+    ended = subprocess.run(
+        [sys.executable, "-c", FORK], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, "0\n"), ended.stderr
