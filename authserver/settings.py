@@ -5,11 +5,9 @@ A sentence of ours names the variable and what is expected of it, never its valu
 
 import difflib
 import os
-import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -17,31 +15,28 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from dotenv import dotenv_values
-from limits import RateLimitItem, parse_many
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from authserver.values import (
+    DatabaseUrl,
+    Domains,
+    Folder,
+    MailFrom,
+    MailUrl,
+    Origin,
+    Origins,
+    PageUrl,
+    RateLimit,
+    RedisUrl,
+    Seconds,
+    Secret,
+    origin,
+    require_https,
 )
 
 PREFIX = "AUTHSERVER_"
 PROVIDERS = PREFIX + "PROVIDERS__"
-LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.\d{1,3}){3}|::1")
-# Pieces of the values that documentation and templates show; no random secret contains one.
-SAMPLES = re.compile(r"change.?me|your.?secret|secret.?key|example|placeholder|insecure|password|development", re.I)
-
-
-# user:password@host:port/database?options. What SQLAlchemy would read otherwise than it was meant is refused: an @ in a
-# password has to be written as %40.
-POSTGRES = re.compile(r"([^/:@]*(:[^@]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^/:@?\[\]]*)(:\d{1,5})?/[^/?@]+(\?.*)?", re.S)
-DEFAULT_PORTS = {"http": 80, "https": 443}
 DEVELOPMENT_URL = "http://localhost:8000"
-HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
-URL_BYTES = re.compile(r"[\x21-\x7e]+")
 # Of settings that have no default.
 MISSING = {
     "secret_key": "not set, expected at least 32 random bytes, such as the output of `openssl rand -base64 48`",
@@ -51,146 +46,6 @@ MISSING = {
 
 class SettingsError(Exception):
     """Why the server cannot start, as one sentence for the operator."""
-
-
-def _split(value: object) -> object:
-    return tuple(part for part in map(str.strip, value.split(",")) if part) if isinstance(value, str) else value
-
-
-def is_loopback(host: str | None) -> bool:
-    return bool(host and LOOPBACK.fullmatch(host))
-
-
-def base_url(value: str) -> str:
-    """`scheme://host[:port][/path]` without a trailing slash; raises `ValueError` for anything else."""
-    try:
-        parts = urlsplit(value)
-        host = HOST.fullmatch(parts.hostname or "") and not parts.netloc.endswith(":") and parts.port != 0
-        plain = host and not set(value) & set("?#@\\")
-    except ValueError:
-        plain = False
-    if not plain or parts.scheme not in ("http", "https") or not URL_BYTES.fullmatch(value):
-        raise ValueError("expected an address such as https://auth.example.com")
-    return value.rstrip("/")
-
-
-def origin(value: str) -> str:
-    """As a browser's `Origin` has it, without the scheme's default port; raises `ValueError` for anything else."""
-    parts = urlsplit(base_url(value).lower())
-    if parts.path.strip("/"):
-        raise ValueError("expected scheme://host[:port] without a path, such as https://app.example.com")
-    if parts.port is None:
-        return f"{parts.scheme}://{parts.netloc}"
-    port = "" if parts.port == DEFAULT_PORTS[parts.scheme] else f":{parts.port}"
-    return f"{parts.scheme}://{parts.netloc.rpartition(':')[0]}{port}"
-
-
-def _secret(value: str) -> str:
-    expected = "expected at least 32 random bytes, such as the output of `openssl rand -base64 48`"
-    try:
-        length = len(value.encode())
-    except UnicodeEncodeError:  # bytes in the environment that are no text
-        raise ValueError(f"not text, {expected}") from None
-    if length < 32:
-        raise ValueError(f"too short, {expected}")
-    repeats = any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
-    if repeats or len(set(value)) < 8 or SAMPLES.search(value):
-        raise ValueError(f"a sample or easily guessed, {expected}")
-    return value
-
-
-def _database_url(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and POSTGRES.fullmatch(rest):
-        if find_spec("psycopg") is None:
-            raise ValueError("PostgreSQL needs psycopg, install it with `pip install 'authserver[production]'`")
-        return f"postgresql+psycopg://{rest}"
-    if scheme == "sqlite" and rest.startswith("//") and rest.strip("/") and ":memory:" not in rest:
-        return url
-    raise ValueError("expected postgresql://user:password@host/database or sqlite:////absolute/path.db")
-
-
-Origin = Annotated[str, AfterValidator(origin)]
-Origins = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_split),
-    AfterValidator(lambda values: tuple(one if one == "*" else origin(one) for one in values)),
-]
-
-
-def _page_url(value: str) -> str:
-    """A page's address, kept as it is: a link's fragment is put behind it."""
-    base_url(value)
-    return value
-
-
-def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", value.lower()) for value in values):
-        raise ValueError("expected domains such as example.com, comma-separated")
-    return tuple(value.lower() for value in values)
-
-
-def _mail_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        good = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise ValueError("expected smtp://user:password@host:port or smtps://user:password@host:port")
-    return value
-
-
-def _redis_url(value: str) -> str:
-    if find_spec("redis") is None:
-        raise ValueError("Redis needs the package redis, install it with `pip install 'authserver[production]'`")
-    from redis import ConnectionPool
-
-    try:
-        parts = urlsplit(value)
-        good = parts.scheme in ("redis", "rediss") and parts.hostname and re.fullmatch(r"(/\d*)?", parts.path)
-        ConnectionPool.from_url(value).make_connection()  # reads the options, does not connect
-    except (ValueError, TypeError):
-        good = False
-    if not good:
-        raise ValueError("expected redis://user:password@host:port/0 or rediss://user:password@host:port/0")
-    return value
-
-
-def rate_limit(value: str) -> RateLimitItem:
-    """How often in how long; raises `ValueError`, also for what `limits` would read otherwise than it looks."""
-    try:
-        (item,) = parse_many(value)
-        good = 0 < item.amount <= 10**6 and item.get_expiry() <= 366 * 86400 and not re.search(r"\b0+\b", value)
-    except (ValueError, OverflowError):
-        good = False
-    if not good:
-        raise ValueError("expected one limit, such as 10 per 5 minutes")
-    return item
-
-
-def _rate_limit(value: str) -> str:
-    rate_limit(value)
-    return value
-
-
-def _folder(value: Path) -> Path:
-    if not value.is_dir():
-        raise ValueError("expected a folder that is there")
-    return value
-
-
-def _mail_from(value: str) -> str:
-    if not re.fullmatch(r"[^\s@<>,]+@[^\s@<>,]+", value):
-        raise ValueError("expected one address, such as no-reply@example.com")
-    return value
-
-
-PageUrl = Annotated[str, AfterValidator(_page_url)]
-Domains = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_domains)]
-RateLimit = Annotated[str, AfterValidator(_rate_limit)]
-Secret = Annotated[str, AfterValidator(_secret)]
-Seconds = Annotated[int, Field(ge=1, le=10 * 365 * 86400)]
 
 
 class Settings(BaseModel):
@@ -203,8 +58,8 @@ class Settings(BaseModel):
     secret_key_previous: Secret | None = Field(default=None, repr=False)
     signing_algorithm: Literal["ES256", "EdDSA", "HS256"] = "ES256"
     instance_path: Path = Path("instance")
-    database_url: Annotated[str, AfterValidator(_database_url)] = Field(repr=False)
-    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(default=None, repr=False)
+    database_url: DatabaseUrl = Field(repr=False)
+    redis_url: RedisUrl | None = Field(default=None, repr=False)
     public_url: Origin
     audience: str
     cors_origins: Origins = ()
@@ -229,11 +84,11 @@ class Settings(BaseModel):
     email_verify_url: PageUrl | None = None
     password_reset_url: PageUrl | None = None
     new_device_mail: bool = True
-    mail_url: Annotated[str, AfterValidator(_mail_url)] | None = Field(default=None, repr=False)
-    mail_from: Annotated[str, AfterValidator(_mail_from)] | None = None
+    mail_url: MailUrl | None = Field(default=None, repr=False)
+    mail_from: MailFrom | None = None
     app_name: Annotated[str, Field(max_length=100)] = ""
     app_url: PageUrl | None = None
-    template_path: Annotated[Path, AfterValidator(_folder)] | None = None
+    template_path: Folder | None = None
     providers: dict[str, dict[str, str]] = Field(default={}, repr=False)
 
     @property
@@ -281,12 +136,6 @@ class Settings(BaseModel):
             for secret in (self.secret_key, self.secret_key_previous)
             if secret
         ]
-
-
-def require_https(name: str, url: str) -> None:
-    """Raises `ValueError` for an address that production may not use."""
-    if not url.startswith("https://") and not is_loopback(urlsplit(url).hostname):
-        raise ValueError(f"{name}: production needs https, expected an address such as https://auth.example.com")
 
 
 def environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from flask import request
 
 from authserver.errors import ApiError
-from authserver.settings import is_loopback
+from authserver.values import is_loopback
 
 
 def refuse_foreign_host() -> None:

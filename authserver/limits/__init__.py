@@ -15,7 +15,8 @@ from limits import RateLimitItem
 
 from authserver.errors import ApiError
 from authserver.limits.counters import Counters
-from authserver.settings import Settings, rate_limit
+from authserver.settings import Settings
+from authserver.values import rate_limit
 from authserver.visitor import ip, visitor
 
 DEVELOPMENT_FACTOR = 10  # so that an application's own tests can run

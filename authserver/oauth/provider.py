@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from authserver.settings import SettingsError, base_url, require_https
+from authserver.settings import SettingsError
+from authserver.values import base_url, require_https
 
 
 class Refused(Exception):

@@ -18,7 +18,7 @@ from authserver.pages.render import as_page, prefers_html, render, static_file
 from authserver.passwords import flows as passwords
 from authserver.passwords.policy import check_new_password
 from authserver.passwords.views import RecoverBody, ResetBody
-from authserver.settings import is_loopback
+from authserver.values import is_loopback
 from authserver.visitor import visitor
 
 blueprint = Blueprint("pages", __name__)

@@ -1,9 +1,7 @@
 """S42-S45: what guessing, mailing and signing up costs whoever does it often. Counted in the database here."""
 
-import ast
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -11,7 +9,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-import authserver
 from authserver.extensions import db
 from authserver.limits import network
 from authserver.models import Mail
@@ -230,25 +227,3 @@ def test_nobody_is_named_in_a_key_and_old_rows_go(app: Flask, client: FlaskClien
     guess(client, "grace@example.com", "192.0.2.2")
     assert len(counted(app)) == 2
     assert not set(first) & set(counted(app))
-
-
-def imports(path: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    modules = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-    from_package = {
-        alias.name
-        for node in nodes
-        if isinstance(node, ast.ImportFrom) and node.module == "authserver"
-        for alias in node.names
-    }
-    return {name.split(".")[1] for name in modules if name.startswith("authserver.")} | from_package
-
-
-def test_the_limits_stand_between_the_models_and_the_tokens() -> None:
-    package = Path(authserver.__file__).parent
-    before = {"settings", "errors", "extensions", "body", "clock", "visitor", "metrics", "models"}
-    for path in (package / "limits").glob("*.py"):
-        assert imports(path) <= before | {"limits"}
-    for name in before:
-        for path in [package / f"{name}.py", *(package / name).glob("*.py")]:
-            assert not path.exists() or "limits" not in imports(path), path
