@@ -7,7 +7,8 @@ bind = os.environ.get("BIND", "127.0.0.1:8000")
 worker_class = "gthread"
 # The workers read it too: they share the cores out among them where passwords are hashed.
 workers = int(os.environ.setdefault("WEB_CONCURRENCY", str(os.cpu_count() or 1)))
-threads = 16
+# Half of them may wait for one provider, three quarters for all: oauth/upstream.py.
+threads = 32
 # What waits longest is a provider, 8 s at most.
 timeout = 30
 graceful_timeout = 20

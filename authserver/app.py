@@ -17,6 +17,7 @@ from authserver.dev.mailbox import blueprint as mailbox
 from authserver.emails import delivery
 from authserver.extensions import db, engine_options, jwt, prepare_engine
 from authserver.oauth.blueprint import provider_blueprint
+from authserver.oauth.documents import Documents
 from authserver.oauth.provider import ProviderFactory
 from authserver.oauth.registry import enabled_providers
 from authserver.oauth.upstream import Upstream
@@ -49,6 +50,7 @@ def create_app(
     app.extensions["authserver.settings"] = settings
     if settings.providers:  # without one nothing is asked, and reading the certificates takes a while at each start
         app.extensions["authserver.upstream"] = Upstream()
+        app.extensions["authserver.documents"] = Documents()
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     app.url_map.merge_slashes = False  # a doubled slash is a 404, not a redirect
@@ -64,8 +66,10 @@ def create_app(
     if not settings.production:
         app.before_request(refuse_foreign_host)
         app.register_blueprint(mailbox)
-    for enabled in enabled_providers(settings, providers):
-        app.register_blueprint(provider_blueprint(enabled))
+    enabled = enabled_providers(settings, providers)
+    app.extensions["authserver.providers"] = {one.name: one for one in enabled}
+    for one in enabled:
+        app.register_blueprint(provider_blueprint(one))
     check_database(app, needs_database)
     return app
 

@@ -9,6 +9,7 @@ from authserver.accounts.views import blueprint as accounts
 from authserver.emails.views import blueprint as emails
 from authserver.errors import ApiError
 from authserver.events.views import blueprint as events
+from authserver.oauth.views import blueprint as oauth
 from authserver.pages.views import blueprint as pages
 from authserver.passwords.views import blueprint as passwords
 from authserver.sessions.views import blueprint as sessions
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 blueprint = Blueprint("core", __name__)
-for feature in (accounts, emails, events, pages, passwords, sessions, tokens):
+for feature in (accounts, emails, events, oauth, pages, passwords, sessions, tokens):
     blueprint.register_blueprint(feature)
 
 

@@ -30,6 +30,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not_found": (404, "Not found."),
     "method_not_allowed": (405, "This method is not allowed here."),
     "account_exists": (409, "An account with this e-mail address already exists."),
+    "last_login_method": (409, "Nothing else would let you in: set a password or link another provider first."),
     "request_too_large": (413, "The request is too large."),
     "throttled": (429, "Too many attempts. Try again later."),
     "server_error": (500, "Something went wrong on the server."),
@@ -38,6 +39,7 @@ CODES: dict[str, tuple[int, str]] = {
     "temporarily_unavailable": (503, "The service is temporarily unavailable. Try again in a moment."),
 }
 BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)  # what the database's being away looks like
 RETRY_AFTER = 5  # seconds: what an outage usually needs at least
 
 FieldErrors = Mapping[str, Sequence[str]]
@@ -81,8 +83,8 @@ def answer(error: ApiError, **more: str) -> Response:
 def register(app: Flask) -> None:
     app.register_error_handler(ApiError, answer)
     app.register_error_handler(HTTPException, _http_error)
-    for unreachable in (OperationalError, InterfaceError, PoolTimeout):
-        app.register_error_handler(unreachable, _database_error)
+    for unreachable in UNREACHABLE:
+        app.register_error_handler(unreachable, lambda error: answer(database_error(error)))
     app.register_error_handler(SettingsError, _not_ready)
     for kind in (*_with_subclasses(PyJWTError), *_with_subclasses(JWTExtendedException)):
         app.register_error_handler(kind, _token_error)
@@ -121,9 +123,10 @@ def database_reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
 
 
-def _database_error(error: Exception) -> Response:
+def database_error(error: Exception) -> ApiError:
+    """What is said of one of `UNREACHABLE`."""
     log.error("The database did not answer: %s", database_reason(error))
-    return answer(ApiError("temporarily_unavailable"))
+    return ApiError("temporarily_unavailable")
 
 
 def _not_ready(error: SettingsError) -> Response:

@@ -27,6 +27,7 @@ from authserver.values import (
     Origins,
     PageUrl,
     RateLimit,
+    RedirectUrls,
     RedisUrl,
     Seconds,
     Secret,
@@ -63,6 +64,7 @@ class Settings(BaseModel):
     public_url: Origin
     audience: str
     cors_origins: Origins = ()
+    redirect_urls: RedirectUrls = ()
     access_token_lifetime: Seconds = 3600
     refresh_token_lifetime: Seconds = 86400
     fresh_lifetime: Seconds = 600
@@ -123,6 +125,9 @@ class Settings(BaseModel):
             require_https(PREFIX + "PUBLIC_URL", self.public_url)
             for name in ("email_verify_url", "password_reset_url", "app_url"):
                 require_https(f"{PREFIX}{name.upper()}", getattr(self, name) or self.public_url)
+            for url in self.redirect_urls:
+                if url.lower().startswith("http:"):
+                    require_https(f"{PREFIX}REDIRECT_URLS", url)
             if self.email_verification == "required" and not self.mail_url:
                 raise ValueError(f"{PREFIX}MAIL_URL: not set, and {PREFIX}EMAIL_VERIFICATION=required needs it")
             if "*" in self.cors_origins:

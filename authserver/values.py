@@ -1,10 +1,11 @@
 """The kinds of values that settings take; a wrong one is a `ValueError` that says what is expected and no more."""
 
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from limits import RateLimitItem, parse_many
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -16,8 +17,11 @@ SAMPLES = re.compile(r"change.?me|your.?secret|secret.?key|example|placeholder|i
 # password has to be written as %40.
 POSTGRES = re.compile(r"([^/:@]*(:[^@]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^/:@?\[\]]*)(:\d{1,5})?/[^/?@]+(\?.*)?", re.S)
 DEFAULT_PORTS = {"http": 80, "https": 443}
-HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+# The whole of it: urlsplit takes the host of http://[::1].evil.example for ::1.
+AUTHORITY = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.I | re.A)
 URL_BYTES = re.compile(r"[\x21-\x7e]+")
+# An application's own scheme is its domain name turned round (RFC 8252 §7.1), so no browser's scheme is one.
+PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:/[^#\\]*", re.I)
 
 
 def _split(value: object) -> object:
@@ -32,7 +36,7 @@ def base_url(value: str) -> str:
     """`scheme://host[:port][/path]` without a trailing slash; raises `ValueError` for anything else."""
     try:
         parts = urlsplit(value)
-        host = HOST.fullmatch(parts.hostname or "") and not parts.netloc.endswith(":") and parts.port != 0
+        host = AUTHORITY.fullmatch(parts.netloc) and parts.port != 0
         plain = host and not set(value) & set("?#@\\")
     except ValueError:
         plain = False
@@ -50,6 +54,34 @@ def origin(value: str) -> str:
         return f"{parts.scheme}://{parts.netloc}"
     port = "" if parts.port == DEFAULT_PORTS[parts.scheme] else f":{parts.port}"
     return f"{parts.scheme}://{parts.netloc.rpartition(':')[0]}{port}"
+
+
+def is_private(url: str) -> bool:
+    """Whether the address is of an application's private scheme."""
+    return bool(PRIVATE_SCHEME.fullmatch(url))
+
+
+def redirect_url(value: str) -> str:
+    """Where a browser may be sent back to, kept to the letter; raises `ValueError` for anything else.
+
+    No fragment, which would hide the code that is put behind it (RFC 6749 §3.1.2).
+    """
+    private = PRIVATE_SCHEME.fullmatch(value) and URL_BYTES.fullmatch(value)
+    try:
+        parts = urlsplit(value)
+        base_url(value.partition("?")[0])
+        web = not set(value) & set("#\\") and "@" not in parts.netloc and URL_BYTES.fullmatch(value)
+    except ValueError:
+        web = None
+    if not private and not web:
+        raise ValueError("expected addresses such as https://app.example.com/signed-in, comma-separated")
+    return value
+
+
+def with_query(url: str, parameters: Mapping[str, str]) -> str:
+    """The address with more parameters; what it has already stays to the letter."""
+    joint = "" if not parameters else "&" if "?" in url else "?"
+    return f"{url}{joint}{urlencode(parameters)}"
 
 
 def _secret(value: str) -> str:
@@ -156,6 +188,11 @@ Origins = Annotated[
     tuple[str, ...],
     BeforeValidator(_split),
     AfterValidator(lambda values: tuple(one if one == "*" else origin(one) for one in values)),
+]
+RedirectUrls = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_split),
+    AfterValidator(lambda values: tuple(redirect_url(one) for one in values)),
 ]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
 Domains = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_domains)]

@@ -1,25 +1,32 @@
 """Google.
 
 Console: https://console.cloud.google.com/auth/clients, an OAuth client of the type of the application; each client id
-(web, iOS, Android) goes into CLIENT_ID, comma-separated.
+(web, iOS, Android) goes into CLIENT_ID, comma-separated, the web client's first, and its secret into CLIENT_SECRET.
+Without a secret there is no redirect, and only tokens are taken.
+Redirect URI: <AUTHSERVER_PUBLIC_URL>/api/auth/google/callback/
 Facts: tokeninfo, https://developers.google.com/identity/protocols/oauth2 (validating access tokens); userinfo and `hd`,
-https://developers.google.com/identity/openid-connect/openid-connect.
+https://developers.google.com/identity/openid-connect/openid-connect; the two spellings of `iss` and for which addresses
+Google is the authority, https://developers.google.com/identity/gsi/web/guides/verify-google-id-token.
 """
 
+from dataclasses import replace
+
 from authserver.oauth.provider import (
-    Accepted,
     AccessToken,
     Ask,
+    Claims,
     Identity,
+    IdToken,
     Issued,
     Provider,
     ProviderSettings,
     Refused,
+    standard_identity,
 )
 
 
 def provider(settings: ProviderSettings) -> Provider:
-    settings.url("ISSUER", "https://accounts.google.com")  # the redirect flow's; checked at the start all the same
+    issuer = settings.url("ISSUER", "https://accounts.google.com")
     tokeninfo = settings.url("TOKENINFO_URL", "https://oauth2.googleapis.com/tokeninfo")
     userinfo = settings.url("USERINFO_URL", "https://openidconnect.googleapis.com/v1/userinfo")
     hosted_domain = settings.option("HOSTED_DOMAIN")
@@ -28,16 +35,18 @@ def provider(settings: ProviderSettings) -> Provider:
         info = ask.post(tokeninfo, {"access_token": token})
         return Issued(audience=info["aud"], subject=info["sub"])
 
-    def identity(accepted: Accepted) -> Identity:
-        person = accepted.get(userinfo)
-        if hosted_domain and person.get("hd") != hosted_domain:
+    def identity(claims: Claims) -> Identity:
+        if hosted_domain and claims.get("hd") != hosted_domain:
             raise Refused("not of the hosted domain")
-        return Identity(
-            subject=person["sub"],
-            email=person.get("email"),
-            email_verified=person.get("email_verified", False),
-            first_name=person.get("given_name", ""),
-            last_name=person.get("family_name", ""),
-        )
+        person = standard_identity(claims)
+        # Any other address was proved once, when the account was made, and may have changed hands since.
+        google_is_authority = str(person.email).lower().endswith("@gmail.com") or bool(claims.get("hd"))
+        return replace(person, email_authoritative=person.email_verified and google_is_authority)
 
-    return Provider(label="Google", access_token=AccessToken(issued_to=issued_to, identity=identity))
+    return Provider(
+        label="Google",
+        id_token=IdToken(issuer=issuer, issuers=lambda claims: (issuer, issuer.partition("://")[2]), identity=identity),
+        access_token=AccessToken(issued_to=issued_to, identity=lambda accepted: identity(accepted.get(userinfo))),
+        scopes=("openid", "email", "profile"),
+        authorize_params={"hd": hosted_domain} if hosted_domain else {},
+    )

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from authserver.clock import now, rfc3339
 from authserver.extensions import Model, db
-from authserver.models import Event, Identity, Invitation, User
+from authserver.models import Authorization, Event, Identity, Invitation, User
 from authserver.tokens.one_time import digest
 from tests.conftest import MakeApp
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
@@ -47,7 +47,11 @@ LEFT_OUT = {
     "invitations.token_hash": "a secret",
     "invitations.revoked_at": "a revoked one made no account",
 }
-NOBODYS = {"signing_keys": "the server's", "rate_limits": "counters that end with their window"}
+NOT_EXPORTED = {
+    "signing_keys": "the server's",
+    "rate_limits": "counters that end with their window",
+    "authorizations": "under way for ten minutes at most",
+}
 
 
 @pytest.fixture
@@ -67,6 +71,18 @@ def person(app: Flask, client: FlaskClient) -> SignedIn:
         user_id = UUID(person.user["id"])
         db.session.add(
             Identity(user_id=user_id, provider="google", tenant="tenant-1", subject="s-1", email="g@example.com")
+        )
+        db.session.add(
+            Authorization(
+                id="state-1",
+                secret_hash=digest("x"),
+                provider="google",
+                next="https://app.example.com",
+                code_challenge="challenge-1",
+                user_id=user_id,
+                session_id=user_id,
+                expires_at=moment,
+            )
         )
         db.session.add(
             Invitation(email="ada@example.com", token_hash=digest("x"), expires_at=moment, accepted_at=now())
@@ -103,11 +119,11 @@ def test_the_export_holds_all_that_is_stored_and_no_secret(app: Flask, client: F
     answer = client.get("/api/me/export/", headers=person.bearer)
     export = answer.get_json()
     assert export.keys() == set(SECTIONS.values())
-    assert {table.name for table in Model.metadata.sorted_tables} == SECTIONS.keys() | NOBODYS.keys()
+    assert {table.name for table in Model.metadata.sorted_tables} == SECTIONS.keys() | NOT_EXPORTED.keys()
     values = stored(app)
-    assert {table for table, _, _ in values} - NOBODYS.keys() == SECTIONS.keys()
+    assert {table for table, _, _ in values} - NOT_EXPORTED.keys() == SECTIONS.keys()
     for table, column, value in values:
-        if table in NOBODYS or column == "user_id" or value is None:
+        if table in NOT_EXPORTED or column == "user_id" or value is None:
             continue
         there = exported(value) in leaves(export[SECTIONS[table]])
         assert there or f"{table}.{column}" in LEFT_OUT, (table, column, value)
@@ -131,7 +147,7 @@ def test_erasure_leaves_nothing_but_events_of_nobody(app: Flask, client: FlaskCl
     assert (answer.status_code, answer.data) == (204, b"")
     left = [(table, column) for table, column, value in stored(app) if value == UUID(person.user["id"])]
     assert left == [("events", "user_id")] * (happened + 1)
-    personal = ("ada@example.com", "g@example.com", "s-1", "Lovelace")
+    personal = ("ada@example.com", "g@example.com", "s-1", "Lovelace", "state-1")
     assert not [entry for entry in stored(app) if entry[2] in personal]
     with app.app_context():
         events = db.session.scalars(select(Event).where(Event.user_id == UUID(person.user["id"]))).all()

@@ -18,12 +18,11 @@ from authserver.cli import cli
 from authserver.errors import CODES
 from authserver.events.record import Happened
 from authserver.limits import Limit
-from authserver.oauth.provider import ProviderSettings
 from authserver.oauth.registry import enabled_providers
 from authserver.settings import Settings, load
-from providers import facebook, google, microsoft
 from tests.conftest import PUBLIC_URL, SECRET, MakeApp, Run
 from tests.factories import sign_up
+from tests.providers.shipped import NAMES, factory, settings_of
 from tests.serving import free_port, served
 
 ROOT = Path(__file__).parents[1]
@@ -67,12 +66,13 @@ def test_every_rate_limit_is_a_setting_and_is_explained() -> None:
 
 
 def documented_path(rule: str) -> str:
-    slash = "" if rule.endswith((".json", "<name>")) else "/"
-    return re.sub(r"<uuid:\w+>", "<id>", rule).replace("google", "<name>") + slash
+    slash = "" if rule.endswith(".json") or rule == "/pages/<name>" else "/"
+    return re.sub(r"<uuid:\w+>", "<id>", rule).replace("/auth/apple", "/auth/<name>") + slash
 
 
 def test_every_endpoint_is_documented(make_app: MakeApp) -> None:
-    app = make_app(providers__google__client_id="id")
+    apple = {f"providers__apple__{name.lower()}": value for name, value in settings_of("apple").options.items()}
+    app = make_app(**apple, providers__apple__client_id="id")  # whose callback takes a form too
     documented = {row[0].replace("`", "") for row in rows("docs/endpoints.md") if row[0].startswith(("GET ", "P", "D"))}
     served_here = {
         f"{method} {documented_path(rule.rule)}"
@@ -135,11 +135,23 @@ def test_every_provider_option_is_documented() -> None:
         if len(row) == 4 and row[1].startswith("`") and row[0] != "provider":
             provider = row[0] or provider
             documented.setdefault(provider, set()).update(re.findall(r"`([A-Z_]+)`", row[1]))
-    for name, module in (("google", google), ("facebook", facebook), ("microsoft", microsoft)):
-        settings = ProviderSettings(name=name, client_ids=("id",), client_secret="secret")
-        needs = {"CLIENT_ID", "CLIENT_SECRET"} if module.provider(settings).needs_secret else {"CLIENT_ID"}
-        assert documented.pop(name) == needs | settings.asked
+    for name in NAMES:
+        settings = settings_of(name)
+        own = {"CLIENT_ID"} if factory(name)(settings).client_secret else {"CLIENT_ID", "CLIENT_SECRET"}
+        assert documented.pop(name) == own | settings.asked
     assert documented == {}
+
+
+def test_every_provider_has_its_row_of_what_to_send() -> None:
+    assert [row[0] for row in rows("docs/providers.md") if len(row) == 5 and row[0] != "provider"] == list(NAMES)
+
+
+def test_the_guides_provider_of_the_kind_oidc_is_set_as_it_stands() -> None:
+    (variables,) = blocks("docs/providers.md", "sh")
+    options = dict(line.removeprefix("AUTHSERVER_PROVIDERS__ACME__").split("=", 1) for line in variables.splitlines())
+    assert options.pop("TYPE") == "oidc"
+    assert options.pop("CLIENT_ID")
+    assert factory("oidc")(settings_of("acme", **options)).label == "Acme"
 
 
 def test_every_dependency_is_explained() -> None:
@@ -159,11 +171,11 @@ def test_the_readmes_provider_settings_start(make_app: MakeApp) -> None:
         {
             "AUTHSERVER_SECRET_KEY": SECRET,
             "AUTHSERVER_PUBLIC_URL": PUBLIC_URL,
-            **dict(line.split("=", 1) for line in variables.splitlines()),
+            **dict(line.split("=", 1) for line in variables.splitlines() if not line.startswith("#")),
         }
     )
     assert not [warning for warning in warnings if "PROVIDERS" in warning]
-    assert [enabled.name for enabled in enabled_providers(settings)] == ["facebook", "google", "microsoft"]
+    assert [enabled.name for enabled in enabled_providers(settings)] == ["acme", "facebook", "google", "microsoft"]
 
 
 @pytest.mark.skipif(not shutil.which("jq") and not os.environ.get("CI"), reason="jq is not installed")

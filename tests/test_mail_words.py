@@ -54,6 +54,7 @@ FACTS = {
     "user_agent": "<b>curl & co</b>",
     "new_email": "new@example.com",
     "expires": "2026-01-02",
+    "provider": "google",
 }
 KINDS = sorted(path.stem for path in (render.TEMPLATES / "en").glob("[a-z]*.txt"))
 
@@ -61,7 +62,7 @@ KINDS = sorted(path.stem for path in (render.TEMPLATES / "en").glob("[a-z]*.txt"
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_every_mail_is_there_in_every_language(app: Flask) -> None:
     assert render.LANGUAGES == ["de", "en", "fr"]
-    assert len(KINDS) == 9
+    assert len(KINDS) == 11
     subjects = set()
     for language in render.LANGUAGES:
         assert sorted(path.stem for path in (render.TEMPLATES / language).glob("[a-z]*.txt")) == KINDS

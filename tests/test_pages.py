@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from authserver import body, errors
 from authserver.emails.outbox import claim_due
 from authserver.emails.render import DEFAULT_LANGUAGE, LANGUAGES, Message
+from authserver.oauth import blueprint, redirect
 from authserver.pages import render
 from authserver.passwords import policy
 from tests.conftest import PUBLIC_URL, MakeApp
@@ -259,7 +260,10 @@ def sentences() -> Iterator[str]:
         yield raised
     for code in ("invalid_request", "one_time_token_not_valid", "account_exists", "origin_not_allowed"):
         yield errors.CODES[code][1]
-    for code in ("signup_not_allowed", "throttled"):
+    for module in (blueprint, redirect):
+        assert module.__file__
+        yield from re.findall(r'ApiError\(\s*"\w+", "(.+?)"\s*\)', Path(module.__file__).read_text())
+    for code in ("signup_not_allowed", "throttled", "not_found"):
         yield errors.CODES[code][1]
     for code in ("method_not_allowed", "request_too_large", "server_error", "temporarily_unavailable"):
         yield errors.CODES[code][1]

@@ -14,7 +14,7 @@ import pytest
 
 import authserver
 from authserver.oauth import registry
-from authserver.oauth.provider import Provider, ProviderFactory, ProviderSettings
+from authserver.oauth.provider import AccessToken, Identity, Provider, ProviderFactory, ProviderSettings
 from authserver.oauth.registry import Enabled, enabled_providers
 from authserver.settings import SettingsError, environment
 from tests.conftest import PUBLIC_URL, SECRET, settings_for
@@ -26,6 +26,7 @@ VALUE = "canary"  # part of every value that is set below: no sentence may quote
 GOOGLE = {"google__client_id": "canary-id"}
 FACEBOOK = {"facebook__client_id": "canary-id", "facebook__client_secret": "canary-secret"}
 MICROSOFT = {"microsoft__client_id": "canary-id"}
+TOKENS = AccessToken(identity=lambda accepted: Identity(subject="1", email=None, email_verified=False))
 ACME = {"acme__client_id": "canary-id", "acme__client_secret": "canary-secret"}
 
 
@@ -78,7 +79,7 @@ def test_s59_a_provider_that_needs_no_secret_starts_with_and_without_one() -> No
 def test_s59_an_unknown_provider_is_refused_with_those_that_there_are() -> None:
     sentence = refusal({"googel__client_id": "canary-id"})
     assert "AUTHSERVER_PROVIDERS__GOOGEL__" in sentence
-    assert "facebook, google, microsoft" in sentence
+    assert "installed are apple, discord, facebook, github, gitlab, google, linkedin, microsoft, oidc" in sentence
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def named(name: str, factories: dict[str, ProviderFactory]) -> list[Enabled]:
 
 
 def works(settings: ProviderSettings) -> Provider:
-    return Provider(label="Acme")
+    return Provider(label="Acme", access_token=TOKENS)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +154,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 
 WORKING = """
-    from authserver.oauth.provider import Provider
+    from authserver.oauth.provider import AccessToken, Provider
     def provider(settings):
-        return Provider(label=settings.option("LABEL", "Acme"))
+        return Provider(label=settings.option("LABEL", "Acme"), access_token=AccessToken(identity=print))
 """
 
 
@@ -201,12 +202,23 @@ def test_s59_a_plugin_that_cannot_be_loaded_is_refused(install: Install, code: s
         ("return 'canary'", "str"),
         ("return Provider", "type"),
         ("yield Provider(label='Acme')", "generator"),
+        ("return Provider(label='Acme')", "expected an id_token or an access_token"),
+        ("return Provider(label='Acme', access_token=print)", "access_token that is no AccessToken"),
+        ("return Provider(label='Acme', id_token=print)", "id_token that is no IdToken"),
+        ("return Provider(label='Acme', scopes=('openid',), access_token=TOKENS)", "expected an id_token"),
+        (
+            "return Provider(label='Acme', scopes=('me',), access_token=TOKENS)",
+            "expected an authorize_url and a token_url",
+        ),
     ],
 )
 def test_s59_a_plugin_that_raises_or_returns_something_else_is_refused(
     install: Install, body: str, reason: str
 ) -> None:
-    install(f"from authserver.oauth.provider import Provider\ndef provider(settings):\n    {body}")
+    install(
+        "from authserver.oauth.provider import AccessToken, Provider\nTOKENS = AccessToken(identity=print)\n"
+        f"def provider(settings):\n    {body}"
+    )
     sentence = refusal(ACME)
     assert "acme" in sentence.lower()
     assert reason in sentence

@@ -61,6 +61,7 @@ def test_defaults_are_the_contracts(folder: Path) -> None:
         "public_url": PUBLIC_URL,
         "audience": PUBLIC_URL,
         "cors_origins": (),
+        "redirect_urls": (),
         "access_token_lifetime": 3600,
         "refresh_token_lifetime": 86400,
         "fresh_lifetime": 600,
@@ -130,6 +131,11 @@ GOOD: list[tuple[str, str, object]] = [
     ("AUDIENCE", "my-api", "my-api"),
     ("CORS_ORIGINS", "https://app.example.com", ("https://app.example.com",)),
     ("CORS_ORIGINS", "https://app.example.com:443,http://b:80", ("https://app.example.com", "http://b")),
+    (
+        "REDIRECT_URLS",
+        "https://app.example.com/in?a=%2f, http://127.0.0.1:5173/,com.example.app:/in",
+        ("https://app.example.com/in?a=%2f", "http://127.0.0.1:5173/", "com.example.app:/in"),
+    ),
     ("CORS_ORIGINS", " https://a.example , http://[::1]:5173/, ", ("https://a.example", "http://[::1]:5173")),
     ("ACCESS_TOKEN_LIFETIME", "1", 1),
     ("REFRESH_TOKEN_LIFETIME", "315360000", 315360000),
@@ -238,6 +244,9 @@ WRONG: list[tuple[str, str]] = [
     *(("CORS_ORIGINS", value) for value in ADDRESSES),
     *(("CORS_ORIGINS", f"https://a.example,{value}") for value in ("*", "null", CANARY)),
     ("CORS_ORIGINS", "*"),
+    ("REDIRECT_URLS", f"https://app.example.com/#{CANARY}"),
+    ("REDIRECT_URLS", f"javascript:/{CANARY}"),
+    ("REDIRECT_URLS", f"https://user:{CANARY}@app.example.com/"),
     *(("ACCESS_TOKEN_LIFETIME", value) for value in SECONDS),
     *(("REFRESH_TOKEN_LIFETIME", value) for value in SECONDS),
     *(("FRESH_LIFETIME", value) for value in SECONDS),
@@ -321,7 +330,11 @@ def test_what_production_needs_and_lacks_is_named(given_names: tuple[str, ...], 
 
 
 def test_a_wrong_setting_of_production_is_right_in_development() -> None:
-    for changes in ({"PUBLIC_URL": "http://auth.example.com"}, {"CORS_ORIGINS": "*"}):
+    for changes in (
+        {"PUBLIC_URL": "http://auth.example.com"},
+        {"CORS_ORIGINS": "*"},
+        {"REDIRECT_URLS": "http://app.example.com/in"},
+    ):
         refusal(**changes)
         settings(ENV="development", **changes)
 

@@ -1,14 +1,17 @@
 """Outgoing HTTP: kept-alive connections, one deadline for a request, no proxies, no redirects, 64 kB."""
 
+import runpy
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Barrier, Event, Semaphore
 from typing import Any
 
 import httpcore2 as httpcore
@@ -19,9 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from authserver.errors import ApiError
 from authserver.oauth import upstream
-from authserver.oauth.provider import Refused
+from authserver.oauth.provider import Refused, Unavailable
 from authserver.oauth.upstream import MAX_BYTES, Upstream
 from tests.providers.raw_server import PATIENCE, Connection, Request, head, serving
 from tests.serving import free_port
@@ -45,9 +47,8 @@ def keep_alive(request: Request, connection: Connection) -> None:
 
 
 def unavailable(call: Callable[[], object]) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(Unavailable):
         call()
-    assert caught.value.code == "provider_unavailable"
 
 
 def test_calls_share_one_connection_whichever_request_they_belong_to(connections: Upstream) -> None:
@@ -90,7 +91,7 @@ def test_a_connection_is_kept_after_an_error_and_not_after_a_broken_answer(conne
             connection.reply("good", keep_alive=True)
 
     with serving(answer) as server:
-        with pytest.raises((Refused, ApiError)):
+        with pytest.raises((Refused, Unavailable)):
             connections.ask().get(f"{server.url}/error")
         assert connections.ask().get(server.url) == "good"
         assert server.connections == 1
@@ -300,3 +301,68 @@ def test_a_certificate_counts_only_if_it_is_trusted_and_of_the_hosts_name(
             assert trusting_connections.ask().get(f"{server.url}/") == {"asked": "/"}
             unavailable(lambda: trusting_connections.ask().get(f"{server.url.replace('127.0.0.1', 'localhost')}/"))
         assert server.paths == ["GET /"], "nothing is said to who cannot prove its name"
+
+
+def take(connections: Upstream, places: ExitStack, provider: str, times: int) -> None:
+    for _ in range(times):
+        places.enter_context(connections.place(provider))
+
+
+def test_no_more_requests_wait_for_one_provider_than_half_the_threads(connections: Upstream) -> None:
+    with ExitStack() as places:
+        take(connections, places, "slow", upstream.MOST_OF_ONE)
+        with pytest.raises(Unavailable, match="slow"), connections.place("slow"):
+            pytest.fail("it waits")
+        take(connections, places, "other", 1)
+    with connections.place("slow"), connections.place("other"):
+        """Each place is free again."""
+
+
+def test_nor_for_all_providers_together_than_three_quarters(connections: Upstream) -> None:
+    with ExitStack() as places:
+        take(connections, places, "slow", upstream.MOST_OF_ONE)
+        take(connections, places, "slower", upstream.MOST_IN_ALL - upstream.MOST_OF_ONE)
+        for provider in ("slow", "slower", "good"):
+            with pytest.raises(Unavailable), connections.place(provider):
+                pytest.fail("it waits")
+        places.close()
+        take(connections, places, "good", 1)
+
+
+def test_a_place_is_free_again_after_whatever_was_raised(connections: Upstream) -> None:
+    for error in (Unavailable(), Refused(), KeyError(), SystemExit(), GeneratorExit()):
+        for _ in range(upstream.MOST_IN_ALL + 1):
+            with pytest.raises(type(error)), connections.place("slow"):
+                raise error
+    with ExitStack() as places:
+        take(connections, places, "slow", upstream.MOST_OF_ONE)
+        for _ in range(upstream.MOST_IN_ALL):
+            with pytest.raises(Unavailable), connections.place("slow"):
+                pytest.fail("a refusal takes no place, and frees none")
+
+
+def test_places_are_counted_across_threads(connections: Upstream) -> None:
+    ready, leave = Barrier(64, timeout=2 * PATIENCE), Event()
+
+    def wait(_: int) -> bool:
+        ready.wait()
+        try:
+            with connections.place("slow"):
+                return leave.wait(2 * PATIENCE)
+        except Unavailable:
+            refused.release()
+            return False
+
+    refused = Semaphore(0)
+    with ThreadPoolExecutor(64) as threads:
+        waiting = threads.map(wait, range(64))
+        for _ in range(64 - upstream.MOST_OF_ONE):
+            assert refused.acquire(timeout=2 * PATIENCE)
+        leave.set()
+        assert sorted(waiting) == [False] * (64 - upstream.MOST_OF_ONE) + [True] * upstream.MOST_OF_ONE
+
+
+def test_the_places_are_shares_of_the_threads_that_gunicorn_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")  # it would set it
+    threads = runpy.run_path("gunicorn.conf.py")["threads"]
+    assert (threads / 2, threads * 3 / 4) == (upstream.MOST_OF_ONE, upstream.MOST_IN_ALL)

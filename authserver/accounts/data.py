@@ -11,7 +11,7 @@ from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.events.views import event_json
 from authserver.extensions import db, writing
-from authserver.models import Event, Identity, Invitation, Mail, OneTimeToken, Session, User
+from authserver.models import Authorization, Event, Identity, Invitation, Mail, OneTimeToken, Session, User
 from authserver.sessions.answer import session_json, user_json
 from authserver.tokens.acting import acting, locked
 from authserver.visitor import Visitor
@@ -51,6 +51,7 @@ def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
                 "expires_at": rfc3339(one.expires_at),
             }
             for one in rows(OneTimeToken)
+            if one.code is None
         ],
         "invitations": [
             {
@@ -80,7 +81,7 @@ def erase(user_id: UUID, visitor: Visitor, session_id: UUID | None = None) -> No
 
 def _erase(transaction: Transaction, user: User, visitor: Visitor) -> None:
     user_id = user.id
-    for model in (Session, Identity, OneTimeToken, Mail):
+    for model in (Session, Identity, OneTimeToken, Authorization, Mail):
         transaction.execute(delete(model).where(model.user_id == user_id))
     if user.email:
         transaction.execute(delete(Invitation).where(Invitation.email == user.email))

@@ -9,6 +9,7 @@ from authserver import CANNOT_START
 from authserver.cli.events import events
 from authserver.cli.invitations import invitations
 from authserver.cli.keys import keys
+from authserver.cli.providers import providers
 from authserver.cli.server import dev, migrate
 from authserver.cli.sessions import sessions
 from authserver.cli.users import users
@@ -24,7 +25,7 @@ def cli() -> None:
     """
 
 
-for command in (dev, migrate, users, sessions, invitations, events, keys):
+for command in (dev, migrate, users, sessions, invitations, providers, events, keys):
     cli.add_command(command)
 
 

@@ -1,13 +1,18 @@
 """The mails that say what was changed or begun on an account, each with a link for "this wasn't me"."""
 
+from datetime import timedelta
+
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
 from authserver.emails.outbox import mail_is_possible, queue
 from authserver.extensions import current_settings
-from authserver.models import User
+from authserver.models import OneTimeToken, User
 from authserver.tokens.one_time import Purpose, issue
 from authserver.visitor import Visitor
+
+MOST_TOLD = 5  # a day, at an address that was never verified
 
 
 def page(path: str) -> str:
@@ -31,7 +36,7 @@ def send_link(transaction: Transaction, kind: str, purpose: Purpose, user: User,
 
 def notify(transaction: Transaction, kind: str, user: User, to: str | None, visitor: Visitor, **facts: object) -> None:
     """Tells of what happened, with time, address and browser, and with a recovery token bound to the address told."""
-    if to is None or not mail_is_possible():
+    if to is None or not mail_is_possible() or _told_enough(transaction, user):
         return
     token = issue(transaction, user.id, Purpose.RECOVER, to)
     queue(
@@ -47,3 +52,18 @@ def notify(transaction: Transaction, kind: str, user: User, to: str | None, visi
         token=token,
         **facts,
     )
+
+
+def _told_enough(transaction: Transaction, user: User) -> bool:
+    """Whether someone who never verified the address, and so may not be its owner, has mailed it enough for a day.
+
+    Each of the mails that went there is good for undoing what is done after it.
+    """
+    if user.email_verified:
+        return False
+    told = select(func.count()).where(
+        OneTimeToken.user_id == user.id,
+        OneTimeToken.purpose == Purpose.RECOVER,
+        OneTimeToken.created_at > now() - timedelta(days=1),
+    )
+    return (transaction.scalar(told) or 0) >= MOST_TOLD

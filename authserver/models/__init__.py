@@ -1,5 +1,6 @@
 """One table a file. Everything that is a person's carries `user_id` and goes with the user."""
 
+from authserver.models.authorization import Authorization
 from authserver.models.event import Event
 from authserver.models.identity import Identity
 from authserver.models.invitation import Invitation
@@ -11,6 +12,7 @@ from authserver.models.signing_key import SigningKey
 from authserver.models.user import User
 
 __all__ = [
+    "Authorization",
     "Event",
     "Identity",
     "Invitation",

@@ -1,7 +1,8 @@
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authserver.clock import now
@@ -9,7 +10,7 @@ from authserver.extensions import Model, new_id
 
 
 class OneTimeToken(Model):
-    """What a mail's link carries, as its SHA-256, bound to a purpose and to the address that it is about."""
+    """What a mail's link or a redirect carries, as its SHA-256, bound to a purpose and to what it is about."""
 
     __tablename__ = "one_time_tokens"
 
@@ -17,6 +18,7 @@ class OneTimeToken(Model):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     purpose: Mapped[str] = mapped_column(String(20))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    email: Mapped[str] = mapped_column(String(254))
+    email: Mapped[str] = mapped_column(String(254))  # "" for a code, which is about no address
+    code: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what a code is bound to: oauth/redirect.py
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime]

@@ -1,69 +1,128 @@
-"""Whose account a provider's identity signs in to: decide first, write after."""
+"""Whose account a provider's identity signs in to: decide first, write after.
 
-from sqlalchemy import ColumnElement, select
+What becomes of an identity that is not known yet, by who else has its address, and what the provider says of it:
+
+| the address is     | authoritative | verified | unverified, or none |
+| ------------------ | ------------- | -------- | ------------------- |
+| nobody's           | JOIN          | JOIN     | JOIN                |
+| verified here      | LINK          | LINK     | REFUSE              |
+| not verified here  | TAKE_OVER     | REFUSE   | REFUSE              |
+
+Whoever signed up with an address and never verified it may have done so to wait for its owner, who must not walk in
+(pre-hijacking, USENIX Security 2022): only the provider that runs the mailbox can say who the owner is, and then
+nothing of the first one stays.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.accounts.joining import accept_invitation, check_may_join
 from authserver.emails.delivery import wake
-from authserver.emails.notices import send_link
+from authserver.emails.notices import notify, send_link
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, fetch_one, writing
-from authserver.models import Identity, Session, User
+from authserver.limits import Limit, limit_account
+from authserver.models import Identity, OneTimeToken, Session, User
 from authserver.oauth import provider
+from authserver.oauth.registry import label
 from authserver.sessions import flows as sessions
 from authserver.tokens.one_time import Purpose
 from authserver.visitor import Visitor
 
+Made = TypeVar("Made")
 
-class _EmailTaken(Exception):
-    """The identity's address is another account's."""
+
+class Overtaken(Exception):
+    """What was decided was decided of an account that is not there any more."""
+
+
+class Decision(Enum):
+    JOIN = auto()  # a new account
+    LINK = auto()  # one more way into the account of this address
+    TAKE_OVER = auto()  # the same, after everything that was there before is gone
+    REFUSE = auto()  # sign in to that account, and link from there
+
+
+def decide(identity: provider.Identity, verified_here: bool | None) -> Decision:
+    """`verified_here`: whether the account of the identity's address has verified it; None where there is none."""
+    if verified_here is None:
+        return Decision.JOIN
+    if verified_here and identity.email_verified:
+        return Decision.LINK
+    return Decision.TAKE_OVER if identity.email_authoritative else Decision.REFUSE
 
 
 def sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session]:
-    """The account of this identity, or a new one; raises `account_exists` where its e-mail is another account's."""
+    """A session of the identity's account; raises `account_exists` where its e-mail is another account's."""
+    return with_account(
+        name, identity, visitor, lambda transaction, user: (user, sessions.start(transaction, user, visitor, name))
+    )
+
+
+def with_account(
+    name: str, identity: provider.Identity, visitor: Visitor, then: Callable[[Transaction, User], Made]
+) -> Made:
+    """What `then` makes of the identity's account, which may be a new one, in the same transaction."""
     try:
-        user, session = _sign_in(name, identity, visitor)
-    except (IntegrityError, _EmailTaken):
+        made = _with_account(name, identity, visitor, then)
+    except (IntegrityError, Overtaken):
         # Another request may have made this identity, or an account with its address, since it was looked for. The
-        # second look finds the identity or refuses the address: an account is never found by e-mail.
+        # second look finds the identity or decides anew: an account is never found by e-mail instead.
         try:
-            user, session = _sign_in(name, identity, visitor)
-        except (IntegrityError, _EmailTaken):
+            made = _with_account(name, identity, visitor, then)
+        except (IntegrityError, Overtaken):
             raise ApiError("account_exists") from None
     wake()
-    if session is None:
+    if made is None:
         raise ApiError("email_not_verified")
-    return user, session
+    return made
 
 
-def _sign_in(name: str, identity: provider.Identity, visitor: Visitor) -> tuple[User, Session | None]:
-    known = _is_known(name, identity)
-    if not known:
+def _with_account(
+    name: str, identity: provider.Identity, visitor: Visitor, then: Callable[[Transaction, User], Made]
+) -> Made | None:
+    known = fetch_one(select(User.email, User.email_verified).join(Identity).where(*same(name, identity)))
+    address = known or identity
+    _limit_mails(address.email, address.email_verified)
+    may_join = not known and decide(identity, _verified_here(identity)) in (Decision.JOIN, Decision.REFUSE)
+    if may_join:  # said alike, whether the address has an account
         check_may_join(_proved_email(identity), None, proved=True)
     with writing() as transaction:
-        user = _owner(transaction, name, identity)
+        user = owner(transaction, name, identity)
         if user is None and not known:
-            user = _join(transaction, name, identity, visitor)
+            user = _unknown(transaction, name, identity, visitor, may_join)
         if user is None or user.disabled_at is not None:  # unlinked or erased since it was found: it may not join
             raise ApiError("no_active_account")
         if user.email and not user.email_verified and current_settings().email_verification == "required":
             send_link(transaction, "verify", Purpose.VERIFY, user, user.email, visitor)
-            return user, None
-        return user, sessions.start(transaction, user, visitor, name)
+            return None
+        return then(transaction, user)
 
 
-def _is_known(name: str, identity: provider.Identity) -> bool:
-    return fetch_one(select(Identity.id).where(*_same(name, identity))) is not None
+def _limit_mails(email: str | None, verified: bool) -> None:
+    """Where verification is required, an address that lacks it gets a mail at each sign-in: an account's own one."""
+    if email and not verified and current_settings().email_verification == "required":
+        limit_account(Limit.MAIL_ACCOUNT, f"sign-up {email}")
 
 
-def _owner(transaction: Transaction, name: str, identity: provider.Identity) -> User | None:
-    # The identity is locked with its user: one that a reset or recovery removes meanwhile signs nobody in.
-    return transaction.scalar(select(User).join(Identity).where(*_same(name, identity)).with_for_update())
+def _verified_here(identity: provider.Identity) -> bool | None:
+    row = fetch_one(select(User.email_verified).where(User.email == identity.email)) if identity.email else None
+    return row.email_verified if row else None
 
 
-def _same(name: str, identity: provider.Identity) -> tuple[ColumnElement[bool], ...]:
+def owner(transaction: Transaction, name: str, identity: provider.Identity) -> User | None:
+    """The account of an identity that is known. Both are held: one that a reset or recovery removes signs nobody in."""
+    return transaction.scalar(select(User).join(Identity).where(*same(name, identity)).with_for_update())
+
+
+def same(name: str, identity: provider.Identity) -> tuple[ColumnElement[bool], ...]:
     return (
         Identity.provider == name,
         Identity.tenant == identity.tenant,
@@ -75,9 +134,28 @@ def _proved_email(identity: provider.Identity) -> str | None:
     return identity.email if identity.email_verified else None
 
 
+def _unknown(
+    transaction: Transaction, name: str, identity: provider.Identity, visitor: Visitor, may_join: bool
+) -> User:
+    holder = None
+    if identity.email:
+        holder = transaction.scalar(select(User).where(User.email == identity.email).with_for_update())
+    decision = decide(identity, holder.email_verified if holder else None)
+    if decision is Decision.REFUSE:
+        raise ApiError("account_exists")
+    if holder is None:
+        if not may_join:
+            raise Overtaken
+        return _join(transaction, name, identity, visitor)
+    if holder.disabled_at is not None:
+        raise ApiError("no_active_account")
+    if decision is Decision.TAKE_OVER:
+        _strip(transaction, holder, identity)
+    add(transaction, holder, name, identity, visitor)
+    return holder
+
+
 def _join(transaction: Transaction, name: str, identity: provider.Identity, visitor: Visitor) -> User:
-    if identity.email and transaction.scalar(select(User.id).where(User.email == identity.email)):
-        raise _EmailTaken
     user = User(
         email=identity.email,
         email_verified=identity.email_verified,
@@ -86,18 +164,46 @@ def _join(transaction: Transaction, name: str, identity: provider.Identity, visi
     )
     transaction.add(user)
     transaction.flush()
-    transaction.add(
-        Identity(
-            user_id=user.id,
-            provider=name,
-            tenant=identity.tenant,
-            subject=identity.subject,
-            email=identity.email,
-        )
-    )
+    transaction.add(_row(user, name, identity))
     transaction.flush()
     accept_invitation(transaction, _proved_email(identity), None, proved=True)
     if user.email and not user.email_verified and current_settings().email_verification == "optional":
         send_link(transaction, "verify", Purpose.VERIFY, user, user.email, visitor)
     record(transaction, Happened.SIGNED_UP, visitor, user.id)
     return user
+
+
+def _strip(transaction: Transaction, user: User, identity: provider.Identity) -> None:
+    """Whatever the one who signed up with somebody else's address could come back by, and the names they gave."""
+    user.password_hash, user.email_verified = None, True
+    user.first_name, user.last_name = identity.first_name, identity.last_name
+    # Sessions too are deleted, where elsewhere they only end: the first one's browsers would count as known ones.
+    for model in (Session, Identity, OneTimeToken):
+        transaction.execute(delete(model).where(model.user_id == user.id))
+
+
+def add(
+    transaction: Transaction,
+    user: User,
+    name: str,
+    identity: provider.Identity,
+    visitor: Visitor,
+    session_id: UUID | None = None,
+) -> Identity:
+    """One more way into an account, of which its owner is told; `session_id` where someone who is signed in asked."""
+    row = _row(user, name, identity)
+    transaction.add(row)
+    transaction.flush()
+    record(transaction, Happened.IDENTITY_LINKED, visitor, user.id, session_id)
+    notify(transaction, "identity_linked", user, user.email, visitor, provider=label(name))
+    return row
+
+
+def _row(user: User, name: str, identity: provider.Identity) -> Identity:
+    return Identity(
+        user_id=user.id,
+        provider=name,
+        tenant=identity.tenant,
+        subject=identity.subject,
+        email=identity.email,
+    )

@@ -1,34 +1,59 @@
 """The provider interface: all that a provider's file may import from authserver.
 
-A provider is a function from its settings to a `Provider`. The server owns the routes, the HTTP, the time-outs, the
-comparison of audiences and subjects, the accounts and the tokens; the author says only what differs. Author code may
-raise whatever Python raises: a missing key, a wrong type or a `Refused` refuses the sign-in, an upstream that cannot be
-reached or makes no sense is reported as unavailable.
+A provider is a function from its settings to a `Provider`. The server owns the routes, state, nonce, PKCE, the exchange
+of codes, signatures and their keys, the HTTP, the time-outs, the comparison of audiences and subjects, the accounts and
+the tokens; the author says only what differs. Author code may raise whatever Python raises: a missing key, a wrong type
+or a `Refused` refuses the sign-in, an `Unavailable` says that the provider cannot be asked right now.
 """
 
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from authserver.settings import SettingsError
 from authserver.values import base_url, require_https
 
+Claims = Mapping[str, Any]
+
 
 class Refused(Exception):
-    """Raise it to refuse a sign-in; the reason goes to the server's log, not to the client."""
+    """Raise it to refuse a sign-in; the reason goes to the server's log, not to the client.
+
+    Where a provider's server refused, `status` is its answer's and `body` the JSON that it carried, if it did.
+    """
+
+    def __init__(self, reason: str = "", *, status: int | None = None, body: Any = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.body = body
+
+
+class Unavailable(Exception):
+    """Raise it where an answer means that the provider cannot tell right now, as when it throttles: a 503."""
 
 
 class Ask(Protocol):
-    """Asks the provider's servers. Both return the JSON that a 2xx answer carries.
+    """Asks the provider's servers. Both return the JSON that a 200 or 201 carries.
 
-    Other 4xx answers raise `Refused`; everything else that can go wrong makes the server answer
-    `provider_unavailable`.
+    A 4xx other than 429 raises `Refused`; whatever else can go wrong raises `Unavailable`. `basic` is a client id and
+    its secret.
     """
 
-    def get(self, url: str, params: Mapping[str, str] | None = None, *, bearer: str | None = None) -> Any: ...
-    def post(self, url: str, form: Mapping[str, str], *, bearer: str | None = None) -> Any: ...
+    def get(
+        self, url: str, params: Mapping[str, str] | None = None, *, bearer: str = "", basic: tuple[str, str] = ("", "")
+    ) -> Any: ...
+
+    def post(
+        self,
+        url: str,
+        form: Mapping[str, str] | None = None,
+        *,
+        json: Any = None,
+        bearer: str = "",
+        basic: tuple[str, str] = ("", ""),
+    ) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +69,10 @@ class Issued:
 class Identity:
     """Who signed in."""
 
-    subject: str  # the provider's immutable id, never the e-mail
-    email: str | None
+    subject: str  # the provider's immutable id as text, never the e-mail
+    email: str | None  # what is no address counts as none
     email_verified: bool  # no default: every author has to answer, and only a real True counts
+    email_authoritative: bool = False  # the provider runs this mailbox's domain: it links to an account of the address
     tenant: str = ""  # where subjects are unique only within one
     first_name: str = ""
     last_name: str = ""
@@ -69,20 +95,50 @@ class Accepted:
 class AccessToken:
     """Opaque to us: ask the provider whose token it is, and only then who that is."""
 
-    issued_to: Callable[[Ask, str], Issued | None]  # None: the token counts for nobody
     identity: Callable[[Accepted], Identity]
+    # None from it: the token counts for nobody. Left out, since the provider cannot say: only those tokens count that
+    # the server itself got for a code.
+    issued_to: Callable[[Ask, str], Issued | None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdToken:
+    """A JWT of an OpenID provider. Signature, issuer, audience, times and nonce are checked before `identity`."""
+
+    issuer: str  # its discovery document, under /.well-known/, names whatever is left out
+    identity: Callable[[Claims], Identity]
+    issuers: Callable[[Claims], Collection[str]] | None = None  # which `iss` count; left out, the document's alone
+    jwks_url: str = ""  # where its keys are
+    userinfo: bool = False  # with a code: what the token leaves out stands at the userinfo endpoint
+    nonce_left_out: bool = False  # this provider's tokens carry none: a redirect is bound to its browser by state alone
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     label: str  # what the button says
-    access_token: AccessToken | None = None  # left out: access tokens are refused
+    id_token: IdToken | None = None  # left out: that kind of token is refused
+    access_token: AccessToken | None = None
+    # Of codes, the redirect's and those that a frontend sends.
+    scopes: tuple[str, ...] = ()  # without any there are no codes; with `openid` an id_token has to come for one
+    authorize_url: str | None = None  # left out: the discovery document's
+    token_url: str | None = None
+    authorize_params: Mapping[str, str] = field(default_factory=dict)  # what else the provider wants to be told
+    pkce: bool = True
+    form_post: bool = False  # the browser comes back by a POST: response_mode=form_post
+    names: Callable[[Mapping[str, str]], tuple[str, str]] | None = None  # first and last, if only the callback has them
+    # Of the application's own authentication.
     needs_secret: bool = False  # without one the start is refused
+    public_client: bool = False  # codes are taken without a secret too
+    client_secret: Callable[[], str] | None = None  # one that is made anew each time, instead of CLIENT_SECRET
+    token_auth: Literal["client_secret_basic", "client_secret_post"] | None = None  # left out: by discovery, else post
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderSettings:
-    """A provider's settings, `AUTHSERVER_PROVIDERS__<NAME>__<OPTION>`. What is wrong stops the start."""
+    """A provider's settings, `AUTHSERVER_PROVIDERS__<NAME>__<OPTION>`. What is wrong stops the start.
+
+    Options are asked for while the provider is made, not later.
+    """
 
     name: str
     client_ids: tuple[str, ...]
@@ -106,6 +162,13 @@ class ProviderSettings:
                 f"{self.variable(name)}: {str(error).removeprefix(self.variable(name) + ': ')}"
             ) from None
         return url
+
+    def require(self, name: str) -> str:
+        """An option without which the provider cannot work."""
+        value = self.option(name)
+        if not value:
+            raise SettingsError(f"{self.variable(name)} is not set, and {self.name} needs it")
+        return value
 
     def wrong(self, name: str, expected: str) -> SettingsError:
         """To be raised for an option that the provider cannot take."""
@@ -131,3 +194,30 @@ def unverified_claims(token: str) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise ValueError("not a JWT")
     return claims
+
+
+def standard_identity(claims: Claims) -> Identity:
+    """Whom OpenID Connect's standard claims name. A name that comes in one piece is shown as the first one."""
+    first, last = claims.get("given_name") or "", claims.get("family_name") or ""
+    return Identity(
+        subject=claims["sub"],
+        email=claims.get("email"),
+        email_verified=claims.get("email_verified") is True,
+        first_name=first or (not last and claims.get("name")) or "",
+        last_name=last,
+    )
+
+
+def signed_jwt(claims: Claims, private_key: str, kid: str) -> str:
+    """A JWT signed with ES256, for a provider to which the application proves itself so; `private_key` is PEM.
+
+    Raises `ValueError` for what is no such key.
+    """
+    from joserfc.errors import JoseError
+    from joserfc.jwk import ECKey
+    from joserfc.jwt import encode
+
+    try:
+        return encode({"alg": "ES256", "kid": kid}, dict(claims), ECKey.import_key(private_key))
+    except (JoseError, TypeError) as error:  # of another kind or curve, a public one; TypeError: one with a password
+        raise ValueError("not a private key for ES256") from error

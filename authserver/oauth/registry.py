@@ -3,10 +3,12 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 
-from authserver.oauth.provider import Provider, ProviderFactory, ProviderSettings
+from flask import current_app
+
+from authserver.oauth.provider import AccessToken, IdToken, Provider, ProviderFactory, ProviderSettings
 from authserver.settings import Settings, SettingsError
 
 GROUP = "authserver.providers"
@@ -20,8 +22,15 @@ class Enabled:
     """A provider that is configured and ready."""
 
     name: str
-    client_ids: tuple[str, ...]
+    client_ids: tuple[str, ...]  # the first serves the redirect
     provider: Provider
+    client_secret: str = field(default="", repr=False)
+
+    @property
+    def takes_codes(self) -> bool:
+        """Whether people can sign in by redirect, for which most providers want a secret."""
+        provider = self.provider
+        return bool(provider.scopes) and bool(self.client_secret or provider.client_secret or provider.public_client)
 
 
 def enabled_providers(settings: Settings, factories: Mapping[str, ProviderFactory] | None = None) -> list[Enabled]:
@@ -29,12 +38,30 @@ def enabled_providers(settings: Settings, factories: Mapping[str, ProviderFactor
 
     `factories` stand in for the installed entry points, for tests.
     """
-    return [_enable(name, options, settings, factories) for name, options in sorted(settings.providers.items())]
+    return [enable(name, options, settings, factories) for name, options in sorted(settings.providers.items())]
 
 
-def _enable(
-    name: str, options: Mapping[str, str], settings: Settings, factories: Mapping[str, ProviderFactory] | None
+def label(name: str) -> str:
+    """What people call a provider; one that is no longer enabled is called by its name."""
+    enabled: Enabled | None = current_app.extensions["authserver.providers"].get(name)
+    return enabled.provider.label if enabled else name
+
+
+def installed() -> dict[str, str]:
+    """Of each provider that is installed, the distribution that it is from; none of them is imported."""
+    return {
+        point.name: f"{point.dist.name} {point.dist.version}" if point.dist else ""
+        for point in entry_points(group=GROUP)
+    }
+
+
+def enable(
+    name: str,
+    options: Mapping[str, str],
+    settings: Settings,
+    factories: Mapping[str, ProviderFactory] | None = None,
 ) -> Enabled:
+    """One of them; raises `SettingsError`."""
     if not NAME.fullmatch(name) or len(name) > MAX_NAME or name in RESERVED:
         raise SettingsError(f"AUTHSERVER_PROVIDERS__{name.upper()}__…: this cannot be a provider's name")
     rest = dict(options)
@@ -46,7 +73,7 @@ def _enable(
         production=settings.production,
         options=rest,
     )
-    factory = _find(name, factories)
+    factory = _find(rest.pop("TYPE", name), given, factories)
     if not client_ids:
         raise SettingsError(f"{given.variable('CLIENT_ID')} is not set, and the provider's other settings are")
     provider = _call(factory, given)
@@ -56,24 +83,26 @@ def _enable(
         near = difflib.get_close_matches(option, given.asked, 1) or sorted(given.asked)
         hint = f", expected {' or '.join(near)}" if near else ""
         raise SettingsError(f"{given.variable(option)} is not an option of {name}{hint}")
-    return Enabled(name, client_ids, provider)
+    return Enabled(name, client_ids, provider, given.client_secret)
 
 
-def _find(name: str, factories: Mapping[str, ProviderFactory] | None) -> ProviderFactory:
-    if factories is not None and name in factories:
-        return factories[name]
-    installed = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in installed:
+def _find(kind: str, given: ProviderSettings, factories: Mapping[str, ProviderFactory] | None) -> ProviderFactory:
+    """The provider of that name, or of the one that TYPE gives instead."""
+    if factories is not None and kind in factories:
+        return factories[kind]
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in points:
+        missing = "" if kind == given.name else " of this TYPE"
         raise SettingsError(
-            f"AUTHSERVER_PROVIDERS__{name.upper()}__…: there is no provider {name}, installed are "
-            f"{', '.join(sorted(installed)) or 'none'}"
+            f"{given.variable('…')}: there is no provider {given.name}{missing}, installed are "
+            f"{', '.join(sorted(points)) or 'none'}"
         )
     try:
-        factory: ProviderFactory = installed[name].load()
+        factory: ProviderFactory = points[kind].load()
     except (Exception, SystemExit) as error:
         # The text of any other exception may quote a setting.
         reason = f": {error}" if isinstance(error, ImportError) else ""
-        raise SettingsError(f"the provider {name} cannot be loaded: {type(error).__name__}{reason}") from error
+        raise SettingsError(f"the provider {kind} cannot be loaded: {type(error).__name__}{reason}") from error
     return factory
 
 
@@ -86,4 +115,12 @@ def _call(factory: ProviderFactory, given: ProviderSettings) -> Provider:
         raise SettingsError(f"the provider {given.name} failed: {type(error).__name__}") from error
     if not isinstance(provider, Provider):
         raise SettingsError(f"the provider {given.name} returned {type(provider).__name__}, expected a Provider")
+    for field_name, kind in (("id_token", IdToken), ("access_token", AccessToken)):
+        value = getattr(provider, field_name)
+        if value is not None and not isinstance(value, kind):
+            raise SettingsError(f"the provider {given.name} has a {field_name} that is no {kind.__name__}")
+    if provider.id_token is None and ("openid" in provider.scopes or provider.access_token is None):
+        raise SettingsError(f"the provider {given.name} can sign nobody in, expected an id_token or an access_token")
+    if provider.scopes and provider.id_token is None and not (provider.authorize_url and provider.token_url):
+        raise SettingsError(f"the provider {given.name} has scopes, expected an authorize_url and a token_url too")
     return provider

@@ -4,26 +4,34 @@ httpcore2 follows no redirect and reads no proxy from the environment. Its time-
 answer would hold a thread for ever: the backend below cuts each wait to what is left of the one deadline.
 """
 
-import json
 import logging
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
+from json import dumps, loads
+from threading import Lock
 from time import monotonic
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpcore2 as httpcore
 
-from authserver.errors import ApiError
-from authserver.oauth.provider import Refused
+from authserver.oauth.provider import Refused, Unavailable
+from authserver.values import with_query
 
 log = logging.getLogger(__name__)
 
 CONNECT = 3.0  # seconds
 TOTAL = 8.0  # seconds for all upstream calls of one incoming request
 MAX_BYTES = 64 * 1024
+# Requests that may wait for providers at once, in each process: half of gunicorn.conf.py's threads for one provider,
+# three quarters for all, so that the others go on however slow these are.
+MOST_OF_ONE = 16
+MOST_IN_ALL = 24
 
 UNUSABLE = (
     httpcore.TimeoutException,
@@ -50,9 +58,27 @@ class Upstream:
             keepalive_expiry=30.0,
             network_backend=_Backend(),
         )
+        self._asking: Counter[str] = Counter()
+        self._lock = Lock()
 
     def ask(self) -> "UpstreamAsk":
         return UpstreamAsk(self._pool, monotonic() + TOTAL)
+
+    @contextmanager
+    def place(self, provider: str) -> Iterator[None]:
+        """Among those that may wait for a provider at once; raises `Unavailable` where all are taken.
+
+        Waiting for one would hold a thread as surely as waiting for the provider.
+        """
+        with self._lock:
+            if self._asking[provider] >= MOST_OF_ONE or self._asking.total() >= MOST_IN_ALL:
+                raise Unavailable(f"too many requests wait for {provider} already")
+            self._asking[provider] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asking[provider] -= 1
 
 
 class UpstreamAsk:
@@ -62,27 +88,39 @@ class UpstreamAsk:
         self._pool = pool
         self._deadline = deadline
 
-    def get(self, url: str, params: Mapping[str, str] | None = None, *, bearer: str | None = None) -> Any:
-        return self._json("GET", f"{url}?{urlencode(params)}" if params else url, _headers(bearer), None)
+    def get(
+        self, url: str, params: Mapping[str, str] | None = None, *, bearer: str = "", basic: tuple[str, str] = ("", "")
+    ) -> Any:
+        return self._json("GET", with_query(url, params or {}), _headers(bearer, basic))
 
-    def post(self, url: str, form: Mapping[str, str], *, bearer: str | None = None) -> Any:
-        headers = {**_headers(bearer), "Content-Type": "application/x-www-form-urlencoded"}
-        return self._json("POST", url, headers, urlencode(form).encode())
+    def post(
+        self,
+        url: str,
+        form: Mapping[str, str] | None = None,
+        *,
+        json: Any = None,
+        bearer: str = "",
+        basic: tuple[str, str] = ("", ""),
+    ) -> Any:
+        if json is not None:
+            return self._json("POST", url, _headers(bearer, basic, "application/json"), dumps(json).encode())
+        headers = _headers(bearer, basic, "application/x-www-form-urlencoded")
+        return self._json("POST", url, headers, urlencode(form or {}).encode())
 
-    def _json(self, method: str, url: str, headers: Headers, content: bytes | None) -> Any:
+    def _json(self, method: str, url: str, headers: Headers, content: bytes | None = None) -> Any:
         where = f"{urlsplit(url).hostname}{urlsplit(url).path}"  # never the query: tokens travel there
         _deadline.set(self._deadline)
         try:
             status, body = self._send(method, url, headers, content)
             if status in (200, 201):
-                return json.loads(body)
+                return loads(body)
         except UNUSABLE as error:
             log.warning("upstream %s: %s", where, type(error).__name__)
-            raise ApiError("provider_unavailable") from None
+            raise Unavailable(type(error).__name__) from None
         log.warning("upstream %s answered %d", where, status)
         if 400 <= status < 500 and status != 429:
-            raise Refused(f"the provider answered {status}")
-        raise ApiError("provider_unavailable")
+            raise Refused(f"the provider answered {status}", status=status, body=_json_or_none(body))
+        raise Unavailable(f"the provider answered {status}")
 
     def _send(self, method: str, url: str, headers: Headers, content: bytes | None) -> tuple[int, bytes]:
         extensions = {"timeout": {"connect": CONNECT, "read": TOTAL, "write": TOTAL, "pool": _left(TOTAL)}}
@@ -95,8 +133,22 @@ class UpstreamAsk:
             return response.status, body
 
 
-def _headers(bearer: str | None) -> Headers:
-    return {**HEADERS, "Authorization": f"Bearer {bearer}"} if bearer else HEADERS
+def _headers(bearer: str, basic: tuple[str, str], content_type: str = "") -> Headers:
+    headers: dict[bytes | str, bytes | str] = {**HEADERS}
+    if content_type:
+        headers["Content-Type"] = content_type
+    if bearer:
+        headers["Authorization"] = f"Bearer {bearer}"
+    if basic[0]:
+        headers["Authorization"] = f"Basic {b64encode(':'.join(basic).encode()).decode()}"
+    return headers
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _left(most: float | None) -> float:

@@ -54,7 +54,8 @@ def render(template: str, status: int = 200, **facts: object) -> Response:
 def as_page(response: Response) -> Response:
     """The same error as a page for a person; its status and what else its headers say stay."""
     error = response.get_json()
-    page = render("error", response.status_code, alert=error["detail"], error_id=error.get("error_id"))
+    facts = {"alert": error["detail"], "error_id": error.get("error_id")}
+    page = render("error", response.status_code, signing_in=request.path.startswith("/api/"), **facts)
     for name, value in response.headers:
         if not name.startswith("Content-"):
             page.headers.setdefault(name, value)

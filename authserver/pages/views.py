@@ -1,5 +1,6 @@
 """The pages behind the links in mails: opening one consumes nothing, its button does (contract: BROWSER.md)."""
 
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -18,12 +19,13 @@ from authserver.pages.render import as_page, prefers_html, render, static_file
 from authserver.passwords import flows as passwords
 from authserver.passwords.policy import check_new_password
 from authserver.passwords.views import RecoverBody, ResetBody
-from authserver.values import is_loopback
+from authserver.values import is_loopback, is_private
 from authserver.visitor import visitor
 
 blueprint = Blueprint("pages", __name__)
 Facts = dict[str, object]
-PATHS = {"/signup", "/email/verify", "/password/reset", "/account/recover"}
+# Where a person's browser comes: the pages, and a provider's redirects where they can lead to no application.
+PATHS = re.compile(r"/signup|/email/verify|/password/reset|/account/recover|/api/auth/[a-z0-9_]+/(login|callback)")
 
 
 @blueprint.route("/signup", methods=["GET", "POST"])
@@ -102,8 +104,21 @@ def _moved() -> ResponseReturnValue | None:
 
 
 @blueprint.after_app_request
+def onward_by_a_click(response: Response) -> Response:
+    """To an application's private scheme nobody is sent on without a click: any other may claim it (RFC 8252 §8.6)."""
+    onward = response.headers.get("Location", "")
+    if not (response.status_code == 303 and PATHS.fullmatch(request.path) and is_private(onward) and "code=" in onward):
+        return response
+    page = render("onward", onward=onward, scheme=urlsplit(onward).scheme)
+    page.headers["Referrer-Policy"] = "no-referrer"
+    for cookie in response.headers.getlist("Set-Cookie"):
+        page.headers.add("Set-Cookie", cookie)
+    return page
+
+
+@blueprint.after_app_request
 def errors_as_pages(response: Response) -> Response:
     """Also for what is refused before a view is reached, such as a method."""
-    if response.status_code >= 400 and request.path in PATHS and response.is_json and prefers_html():
+    if response.status_code >= 400 and PATHS.fullmatch(request.path) and response.is_json and prefers_html():
         return as_page(response)
     return response

@@ -8,12 +8,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
-from authserver.models import OneTimeToken, Session, User
-from authserver.tokens.one_time import Purpose
+from authserver.models import Session
 from authserver.visitor import Visitor
 
 REMEMBERED = timedelta(days=90)
-MOST_TOLD = 5  # mails a day to an address that was never verified
 
 
 def is_known(transaction: Transaction, user_id: UUID, visitor: Visitor) -> bool:
@@ -37,15 +35,3 @@ def network(ip: str) -> str:
     except ValueError:
         return ip
     return str(ip_network(f"{address}/{24 if address.version == 4 else 48}", strict=False))
-
-
-def told_enough(transaction: Transaction, user: User) -> bool:
-    """Whether someone who never verified the address, and so may not be its owner, has mailed it enough for a day."""
-    if user.email_verified:
-        return False
-    told = select(func.count()).where(
-        OneTimeToken.user_id == user.id,
-        OneTimeToken.purpose == Purpose.RECOVER,
-        OneTimeToken.created_at > now() - timedelta(days=1),
-    )
-    return (transaction.scalar(told) or 0) >= MOST_TOLD

@@ -11,7 +11,7 @@ from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, db, writing
 from authserver.models import Session, User
-from authserver.sessions.devices import is_known, told_enough
+from authserver.sessions.devices import is_known
 from authserver.tokens.verify import Kind, verify
 from authserver.visitor import Visitor
 
@@ -22,8 +22,7 @@ def start(transaction: Transaction, user: User, visitor: Visitor, method: str) -
     `method` is "password" or the name of the provider. A browser not seen before is told of by mail.
     """
     begun = now()
-    told = not current_settings().new_device_mail or is_known(transaction, user.id, visitor)
-    if not told and not told_enough(transaction, user):
+    if current_settings().new_device_mail and not is_known(transaction, user.id, visitor):
         notify(transaction, "new_device", user, user.email, visitor)
     session = Session(
         user_id=user.id,

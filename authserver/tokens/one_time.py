@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, delete, select
@@ -21,6 +22,8 @@ class Purpose(StrEnum):
     CHANGE_EMAIL = "change_email"
     RESET = "reset"
     RECOVER = "recover"
+    SIGN_IN = "sign_in"  # a code that a redirect brings; several may stand side by side
+    LINK = "link"
 
 
 LIFETIMES = {
@@ -28,7 +31,10 @@ LIFETIMES = {
     Purpose.CHANGE_EMAIL: timedelta(days=1),
     Purpose.RESET: timedelta(hours=1),
     Purpose.RECOVER: timedelta(days=7),
+    Purpose.SIGN_IN: timedelta(seconds=60),
+    Purpose.LINK: timedelta(seconds=60),
 }
+SEVERAL = {Purpose.RECOVER, Purpose.SIGN_IN, Purpose.LINK}
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,18 @@ class Redeemed:
     purpose: Purpose
     email: str
     created_at: datetime
+    code: dict[str, Any] | None
 
 
-def issue(transaction: Transaction, user_id: UUID, purpose: Purpose, email: str) -> str:
-    """A new token. It kills the older ones of its purpose, but recovery's: each of those is good for its own week."""
+def issue(
+    transaction: Transaction, user_id: UUID, purpose: Purpose, email: str, code: dict[str, Any] | None = None
+) -> str:
+    """A new token. It kills the older ones of its purpose, but recovery's, each good for its own week, and codes.
+
+    `code` is what the redeemer of a code is told.
+    """
     _lock(transaction, user_id)  # two at once would each leave one standing
-    if purpose is not Purpose.RECOVER:
+    if purpose not in SEVERAL:
         transaction.execute(
             delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose == purpose)
         )
@@ -53,6 +65,7 @@ def issue(transaction: Transaction, user_id: UUID, purpose: Purpose, email: str)
             purpose=purpose,
             token_hash=digest(token),
             email=email,
+            code=code,
             expires_at=now() + LIFETIMES[purpose],
         )
     )
@@ -78,7 +91,7 @@ def _lock(transaction: Transaction, user_id: UUID) -> None:
     transaction.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 
-COLUMNS = (OneTimeToken.user_id, OneTimeToken.purpose, OneTimeToken.email, OneTimeToken.created_at)
+COLUMNS = (OneTimeToken.user_id, OneTimeToken.purpose, OneTimeToken.email, OneTimeToken.created_at, OneTimeToken.code)
 
 
 def _standing(token: str, purposes: tuple[Purpose, ...]) -> tuple[ColumnElement[bool], ...]:
@@ -89,11 +102,11 @@ def _standing(token: str, purposes: tuple[Purpose, ...]) -> tuple[ColumnElement[
     )
 
 
-def _redeemed(row: Row[UUID, str, str, datetime] | None) -> Redeemed:
+def _redeemed(row: Row[UUID, str, str, datetime, dict[str, Any] | None] | None) -> Redeemed:
     if row is None:
         raise ApiError("one_time_token_not_valid")
-    user_id, purpose, email, created_at = row
-    return Redeemed(user_id, Purpose(purpose), email, created_at)
+    user_id, purpose, email, created_at, code = row
+    return Redeemed(user_id, Purpose(purpose), email, created_at, code)
 
 
 def kill_all(transaction: Transaction, user_id: UUID) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.frontend import NewVisit, visits
 from tests.e2e.page import missing, tool
 from tests.e2e.servers import make_checkout
 
@@ -49,3 +50,9 @@ def browser() -> Iterator["Browser"]:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def new_visit(browser: "Browser") -> Iterator[NewVisit]:
+    with visits(browser) as new_visit:
+        yield new_visit

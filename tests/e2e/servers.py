@@ -81,9 +81,9 @@ def running(command: Sequence[str], folder: Path, port: int, variables: Mapping[
         sys.stdout.write(log.read_text(errors="replace"))  # shown by pytest where a test fails
 
 
-def developing(folder: Path, variables: Mapping[str, str]) -> AbstractContextManager[Server]:
-    """The development server, on a free port."""
-    port = free_port()
+def developing(folder: Path, variables: Mapping[str, str], port: int = 0) -> AbstractContextManager[Server]:
+    """The development server, on a free port where none is named."""
+    port = port or free_port()
     return running([sys.executable, "-m", "authserver", "dev", "--port", str(port)], folder, port, variables)
 
 

@@ -1,6 +1,6 @@
 """Signing in by a provider, and what that did to the database."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
@@ -25,20 +25,23 @@ def settings_of(standins: StandIns, **changes: object) -> dict[str, object]:
 
 def token_of(standins: StandIns, provider: str, person: Person) -> str:
     """An access token that the person gave to our application."""
-    givers: dict[str, Callable[[Person], str]] = {
-        "google": standins.google.token,
-        "facebook": standins.facebook.token,
-        "microsoft": standins.microsoft.token,
-    }
-    return givers[provider](person)
+    return standins.each[provider].token(person)
 
 
 def post(client: FlaskClient, provider: str, token: object) -> TestResponse:
-    return client.post(f"/api/auth/{provider}/", json={"access_token": token})
+    return send(client, provider, {"access_token": token})
+
+
+def send(client: FlaskClient, provider: str, body: Mapping[str, object]) -> TestResponse:
+    return client.post(f"/api/auth/{provider}/", json=body)
 
 
 def sign_in(client: FlaskClient, provider: str, token: str) -> SignedIn:
-    answer = post(client, provider, token)
+    return sign_in_with(client, provider, access_token=token)
+
+
+def sign_in_with(client: FlaskClient, provider: str, **body: object) -> SignedIn:
+    answer = send(client, provider, body)
     assert answer.status_code == 200, answer.text
     signed_in = SignedIn(**answer.get_json())
     assert client.get("/api/me/", headers=signed_in.bearer).get_json() == signed_in.user
@@ -70,16 +73,27 @@ def refuse_each(
     status: int = 401,
     code: str = "provider_token_not_valid",
 ) -> dict[str, dict[str, Any]]:
-    """Tries each (provider, token), which has to be refused as said and to change no row; the errors' bodies.
+    """Tries each (provider, access token), as `refuse_bodies` does."""
+    bodies = {name: (provider, {"access_token": token}) for name, (provider, token) in attempts.items()}
+    return refuse_bodies(app, bodies, status, code, *(["access_token"] if status == 400 else []))
+
+
+def refuse_bodies(
+    app: Flask,
+    attempts: Mapping[str, tuple[str, Mapping[str, object]]],
+    status: int = 401,
+    code: str = "provider_token_not_valid",
+    *fields: str,
+) -> dict[str, dict[str, Any]]:
+    """Tries each (provider, body), which has to be refused as said and to change no row; the errors' bodies.
 
     The names of the attempts say in a failure which of them it was.
     """
     before = rows(app)
-    answers = {name: post(app.test_client(), *attempt) for name, attempt in attempts.items()}
+    answers = {name: send(app.test_client(), *attempt) for name, attempt in attempts.items()}
     outcomes = {name: (answer.status_code, answer.get_json().get("code")) for name, answer in answers.items()}
     otherwise = {name: outcome for name, outcome in outcomes.items() if outcome != (status, code)}
     assert not otherwise, f"expected {status} {code} everywhere"
-    fields = ["access_token"] if status == 400 else []
     for answer in answers.values():
         assert_error(answer, status, code, *fields)
         assert ("Retry-After" in answer.headers) == (status == 503)

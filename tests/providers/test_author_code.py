@@ -16,6 +16,7 @@ from authserver.oauth.provider import (
     AccessToken,
     Ask,
     Identity,
+    IdToken,
     Issued,
     Provider,
     ProviderFactory,
@@ -193,7 +194,10 @@ def test_tenants_keep_their_subjects_apart(make_app: MakeApp) -> None:
 
 
 def test_a_provider_without_access_tokens_refuses_them(make_app: MakeApp) -> None:
-    app = make_app(factories={"acme": lambda settings: Provider(label="Acme")}, providers__acme__client_id="ours")
+    kind = IdToken(issuer="https://id.example.com", identity=lambda claims: identity())
+    app = make_app(
+        factories={"acme": lambda settings: Provider(label="Acme", id_token=kind)}, providers__acme__client_id="ours"
+    )
     refuse(app, "acme", TOKEN)
 
 

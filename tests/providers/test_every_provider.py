@@ -77,5 +77,5 @@ def test_a_token_that_the_provider_does_not_know_is_refused(app: Flask, standins
 
 
 def test_a_provider_that_is_not_configured_is_not_found(app: Flask, client: FlaskClient) -> None:
-    assert_error(post(client, "github", "x"), 404, "not_found")
+    assert_error(post(client, "nowhere", "x"), 404, "not_found")
     assert_error(client.get("/api/auth/google/"), 405, "method_not_allowed")

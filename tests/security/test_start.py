@@ -34,6 +34,7 @@ UNSAFE: list[tuple[str, Changes]] = [
     ("PUBLIC_URL", {"PUBLIC_URL": f"http://127.0.0.1.{CANARY}.example.com"}),
     ("PUBLIC_URL", {"PUBLIC_URL": f"http://localhost.{CANARY}.example.com"}),
     ("PUBLIC_URL", {"PUBLIC_URL": f"http://localhost@{CANARY}.example.com"}),
+    ("PUBLIC_URL", {"PUBLIC_URL": f"http://[::1].{CANARY}.example.com"}),
     ("PUBLIC_URL", {"PUBLIC_URL": f"http://192.168.0.1/{CANARY}"}),
     ("PUBLIC_URL", {"PUBLIC_URL": f"{CANARY}.example.com"}),
     ("CORS_ORIGINS", {"CORS_ORIGINS": "*"}),

@@ -1,4 +1,7 @@
-from dataclasses import dataclass
+"""Who may be chosen on a stand-in's page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,5 +13,57 @@ class Person:
     email_verified: object = False  # whatever a provider may put there, which is not always a bool
     first_name: str = ""
     last_name: str = ""
-    hosted_domain: str | None = None
-    tenant: str = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
+    hosted_domain: str | None = None  # Google's
+    tenant: str = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"  # Microsoft's
+    private_email: bool = False  # Apple's: the address is a relay's
+    other_emails: tuple[tuple[str, object], ...] = ()  # GitHub's further addresses, and whether each is verified
+    # For the redirect flow.
+    role: str = ""  # why they are on the page, and by what `StandIn.person` finds them
+    other_application: bool = False  # what they are issued is another application's
+    declines: bool = False
+    # What their id_tokens say otherwise, as at `id_token()`: the nonce of another sign-in, an old `auth_time`.
+    claims: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+
+def usual_people(subject: Callable[[int], str], taken: str, verified: object = True) -> list[Person]:
+    """One of each kind; `subject` makes a provider's id of a number, `verified` is how it spells that it checked."""
+    return [
+        Person(
+            subject=subject(1),
+            email="ada@example.com",
+            email_verified=verified,
+            first_name="Ada",
+            last_name="Lovelace",
+            role="verified address",
+        ),
+        Person(
+            subject=subject(2),
+            email="grace@example.com",
+            email_verified=False,
+            first_name="Grace",
+            last_name="Hopper",
+            role="unverified address",
+        ),
+        Person(subject=subject(3), first_name="Edsger", last_name="Dijkstra", role="no address"),
+        Person(
+            subject=subject(4),
+            email=taken,
+            email_verified=False,
+            first_name="Mallory",
+            role="an account's address, unverified",
+        ),
+        Person(
+            subject=subject(5),
+            email="alan@example.com",
+            email_verified=verified,
+            first_name="Alan",
+            last_name="Turing",
+            role="tokens of another application",
+            other_application=True,
+        ),
+        Person(subject=subject(6), first_name="Donald", last_name="Knuth", role="declines", declines=True),
+    ]

@@ -1,0 +1,189 @@
+"""Sign-in by redirect, from the frontend to a provider and back with a one-use code (RFC 6749, 7636, 9700).
+
+A row stands for each browser that is under way, and only that browser has the secret of its cookie. The code that goes
+back counts once, for a minute, and only together with the verifier of the frontend that began.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from hmac import compare_digest
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from sqlalchemy import delete
+
+from authserver.clock import now
+from authserver.emails.delivery import wake
+from authserver.errors import ApiError, invalid
+from authserver.extensions import current_settings, writing
+from authserver.models import Authorization, Identity, Session, User
+from authserver.oauth import provider
+from authserver.oauth.identities import link
+from authserver.oauth.linking import with_account
+from authserver.sessions import flows as sessions
+from authserver.tokens.acting import acting, locked
+from authserver.tokens.guard import Caller
+from authserver.tokens.one_time import Purpose, digest, issue, look_up, redeem
+from authserver.values import is_loopback, redirect_url
+from authserver.visitor import Visitor
+
+LIFETIME = timedelta(minutes=10)  # for the person to sign in at the provider
+ID = re.compile(r"[\w-]{22}", re.ASCII)  # of whatever else comes the database is not asked: NUL would be its error
+TICKET = "ticket"  # instead of a cookie's secret: a link has been asked for, and no browser has begun it
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a frontend asks for."""
+
+    next: str
+    code_challenge: str
+    state: str | None = None
+    user_id: UUID | None = None  # with the session: an identity is to be linked to this account
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    state: str
+    secret: str = field(repr=False)
+
+
+def check_next(url: str) -> None:
+    """Raises `invalid_request` unless the address is listed, to the letter (RFC 9700 §2.1)."""
+    settings = current_settings()
+    if url in settings.redirect_urls:
+        return
+    try:
+        parts = urlsplit(redirect_url(url))
+        good = not settings.production and parts.scheme in ("http", "https") and is_loopback(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise invalid("next", "This is not one of AUTHSERVER_REDIRECT_URLS.")
+
+
+def begin(name: str, request: Request) -> Begun:
+    """Remembers the request for the browser that is being sent to the provider; its cookie gets the secret."""
+    secret = secrets.token_urlsafe(32)
+    return Begun(_remember(name, request, digest(secret)), secret)
+
+
+def begin_later(name: str, request: Request) -> str:
+    """A ticket that begins it once, in whatever browser it is opened."""
+    return _remember(name, request, TICKET)
+
+
+def take(name: str, ticket: str) -> Request:
+    """What the ticket was given for; raises `invalid_request` for one that was used or has expired."""
+    return _taken(name, ticket, TICKET)
+
+
+def finish(name: str, state: str, secrets_sent: list[str]) -> Request:
+    """What this browser had begun, once; raises `invalid_request` for whatever else comes back from a provider."""
+    return _taken(name, state, digest(secrets_sent[0]) if len(secrets_sent) == 1 else None)
+
+
+COLUMNS = (
+    Authorization.next,
+    Authorization.code_challenge,
+    Authorization.state,
+    Authorization.user_id,
+    Authorization.session_id,
+)
+
+
+def _remember(name: str, request: Request, secret_hash: str) -> str:
+    state = secrets.token_urlsafe(16)
+    with writing() as transaction:
+        transaction.execute(delete(Authorization).where(Authorization.expires_at <= now()))
+        transaction.add(
+            Authorization(
+                id=state,
+                secret_hash=secret_hash,
+                provider=name,
+                next=request.next,
+                code_challenge=request.code_challenge,
+                state=request.state,
+                user_id=request.user_id,
+                session_id=request.session_id,
+                expires_at=now() + LIFETIME,
+            )
+        )
+    return state
+
+
+def _taken(name: str, state: str, secret_hash: str | None) -> Request:
+    """Gone with this, also where it is brought to another provider's callback than it was begun for."""
+    found = None
+    if secret_hash is not None and ID.fullmatch(state):
+        with writing() as transaction:
+            found = transaction.execute(
+                delete(Authorization)
+                .where(Authorization.id == state, Authorization.secret_hash == secret_hash)
+                .returning(Authorization.provider, Authorization.expires_at, *COLUMNS)
+            ).first()
+    if found is None or found.provider != name or found.expires_at <= now():
+        raise ApiError(
+            "invalid_request", "This sign-in was not begun in this browser, or took too long. Please begin again."
+        )
+    return Request(*found[2:])
+
+
+def code_for(name: str, identity: provider.Identity, request: Request, visitor: Visitor) -> str:
+    """The code that goes back to the frontend: of the identity's account, or of an identity that is to be linked."""
+    bound = {"challenge": request.code_challenge, "provider": name}
+    if request.user_id is None or request.session_id is None:
+        return with_account(
+            name,
+            identity,
+            visitor,
+            lambda transaction, user: issue(transaction, user.id, Purpose.SIGN_IN, "", bound),
+        )
+    linking = {**bound, "session_id": str(request.session_id), "identity": asdict(identity)}
+    with writing() as transaction:
+        acting(transaction, request.user_id, request.session_id)
+        return issue(transaction, request.user_id, Purpose.LINK, "", linking)
+
+
+def links(code: str) -> bool:
+    """Whether this code links an identity, for which its exchange has to come from the session that asked."""
+    return look_up(code, Purpose.SIGN_IN, Purpose.LINK).purpose is Purpose.LINK
+
+
+def exchange(code: str, verifier: str, visitor: Visitor) -> tuple[User, Session]:
+    """The session that a code is worth; a wrong verifier uses it up. Raises `one_time_token_not_valid`."""
+    session = None
+    with writing() as transaction:
+        redeemed = redeem(transaction, code, Purpose.SIGN_IN)
+        user = locked(transaction, redeemed.user_id)
+        bound = redeemed.code or {}
+        if user is not None and user.disabled_at is None and _verifies(verifier, bound):
+            session = sessions.start(transaction, user, visitor, bound["provider"])
+    if user is None or session is None:
+        raise ApiError("one_time_token_not_valid")
+    wake()
+    return user, session
+
+
+def exchange_link(code: str, verifier: str, caller: Caller, visitor: Visitor) -> Identity:
+    """The identity that is linked now; in another session than it was begun in, or without its verifier, it is not."""
+    with writing() as transaction:
+        bound = redeem(transaction, code, Purpose.LINK).code or {}
+    if bound["session_id"] != str(caller.session_id):
+        raise ApiError("token_not_valid")
+    if not _verifies(verifier, bound):
+        raise ApiError("one_time_token_not_valid")
+    return link(caller.id, caller.session_id, bound["provider"], provider.Identity(**bound["identity"]), visitor)
+
+
+def _verifies(verifier: str, bound: Mapping[str, Any]) -> bool:
+    if not verifier.isascii():  # no verifier of anybody's, and authlib raises
+        return False
+    challenge: str = create_s256_code_challenge(verifier)  # type: ignore[no-untyped-call]
+    return compare_digest(challenge, bound["challenge"])
