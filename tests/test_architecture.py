@@ -36,9 +36,16 @@ ORDER: list[set[str]] = [
 PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
 
 # What the order does not say, each with its reason.
+KITS_APPLICATION = "authserver.testing.kit.application"
 EXCEPTIONS = {
     ("authserver", "authserver.app"): "create_app imports it when called: importing the package loads no Flask",
     ("authserver", "authserver.settings"): "create_app turns a SettingsError into its sentence, likewise when called",
+    # The kit for authors of providers tries them in a real application. One of its files knows how to make that.
+    (KITS_APPLICATION, "authserver.app"): "with given settings and with a provider that is not installed",
+    (KITS_APPLICATION, "authserver.settings"): "of given variables instead of the environment's",
+    (KITS_APPLICATION, "authserver.cli.database"): "on a migrated database",
+    (KITS_APPLICATION, "authserver.extensions"): "whose connections are closed in the end",
+    (KITS_APPLICATION, "authserver.oauth.upstream"): "with less patience, or each answer that never comes costs 8 s",
 }
 # Of authserver, for parts that are bound more tightly than by the order.
 ONLY = {
@@ -47,6 +54,7 @@ ONLY = {
     "testing": {"authserver", "authserver.oauth.provider"},
 }
 TESTINGS_LIBRARIES = {"flask", "joserfc", "werkzeug"}
+PYTEST_PLUGIN = "authserver.testing.plugin"
 MAY_IMPORT_TESTING = {"dev", "cli", "testing"}
 
 
@@ -160,10 +168,23 @@ def test_authserver_never_imports_a_provider() -> None:
         assert not {"providers", "authserver_providers"} & foreign(imports(name, path)), name
 
 
-def test_the_stand_ins_need_no_more_libraries_than_the_server() -> None:
+def test_the_stand_ins_and_the_kit_need_no_more_libraries_than_the_server() -> None:
+    """Only pytest imports the one file that imports pytest."""
     for name, path in MODULES.items():
         if part(name) == "testing":
-            assert foreign(imports(name, path)) <= TESTINGS_LIBRARIES, name
+            allowed = {"pytest"} if name == PYTEST_PLUGIN else TESTINGS_LIBRARIES
+            assert foreign(imports(name, path)) <= allowed, name
+        assert PYTEST_PLUGIN not in ours(imports(name, path)), name
+
+
+def test_the_pytest_plugin_loads_nothing_before_it_is_asked() -> None:
+    """It is imported in every run of pytest beside authserver, and before any measuring begins."""
+    source = (
+        f"import sys, pytest\nbefore = set(sys.modules)\nimport {PYTEST_PLUGIN}\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    ran = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split() == ["authserver", "authserver.testing", PYTEST_PLUGIN], ran.stderr
 
 
 def test_nothing_is_imported_by_a_name_that_is_made_up_at_run_time() -> None:

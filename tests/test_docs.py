@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 import pytest
-from flask import Flask, request
 
 from authserver.cli import cli
 from authserver.errors import CODES
@@ -147,7 +146,7 @@ def test_every_provider_has_its_row_of_what_to_send() -> None:
 
 
 def test_the_guides_provider_of_the_kind_oidc_is_set_as_it_stands() -> None:
-    (variables,) = blocks("docs/providers.md", "sh")
+    variables, *_ = blocks("docs/providers.md", "sh")
     options = dict(line.removeprefix("AUTHSERVER_PROVIDERS__ACME__").split("=", 1) for line in variables.splitlines())
     assert options.pop("TYPE") == "oidc"
     assert options.pop("CLIENT_ID")
@@ -207,28 +206,12 @@ def test_the_readmes_flask_api_takes_our_access_tokens_and_no_others(make_app: M
             assert hello(token).status_code == 401
 
 
-def test_the_guides_provider_signs_someone_in(make_app: MakeApp) -> None:
-    (source,) = blocks("docs/providers.md", "python")
-    namespace: dict[str, Any] = {}
-    exec(compile(source, "docs/providers.md", "exec"), namespace)
-    upstream, port = Flask("upstream"), free_port()
-
-    @upstream.post("/introspect")
-    def introspect() -> dict[str, str]:
-        return {"client_id": "ours" if request.form["token"] == "good" else "theirs", "sub": "1"}
-
-    @upstream.get("/me")
-    def me() -> dict[str, object]:
-        assert request.headers["Authorization"] == "Bearer good"
-        return {"id": "1", "email": "ada@example.com", "email_confirmed": True}
-
-    with served(upstream, port) as url:
-        app = make_app(
-            factories={"example": namespace["provider"]},
-            providers__example__client_id="ours",
-            providers__example__api_url=url,
-        )
-        client = app.test_client()
-        answer = client.post("/api/auth/example/", json={"access_token": "good"})
-        assert answer.get_json()["user"]["email_verified"] is True
-        assert client.post("/api/auth/example/", json={"access_token": "bad"}).status_code == 401
+def test_the_guides_files_are_those_of_the_plugin_that_is_tested() -> None:
+    """tests/plugin/: its own test runs with the others, and test_package.py installs it."""
+    (project,) = blocks("docs/providers.md", "toml")
+    provider, test, *_ = blocks("docs/providers.md", "python")
+    (layout,) = blocks("docs/providers.md", "text")
+    files = {"pyproject.toml": project, "authserver_example.py": provider, "test_authserver_example.py": test}
+    assert layout.split()[1:] == list(files)
+    for name, source in files.items():
+        assert source == text(f"tests/plugin/{name}")

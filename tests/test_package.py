@@ -3,18 +3,22 @@
 import configparser
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import venv
+from dataclasses import dataclass
 from email import message_from_string
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from authserver.testing.kit.server import serving
 from tests.factories import signup_body
-from tests.test_start import PATIENCE, ROOT, gunicorn, production, variables
+from tests.serving import free_port
+from tests.test_start import PATIENCE, ROOT, gunicorn, production, started, variables
 
 # The folders of the tree and the packages that they are in the wheel.
 PACKAGES = {"authserver": "authserver", "providers": "authserver_providers"}
@@ -34,21 +38,29 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(source)]
     built = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    if built.returncode and "requirement setuptools" in built.stderr and not os.environ.get("CI"):
-        pytest.skip("setuptools, which builds the wheel, cannot be fetched")
-    assert built.returncode == 0, built.stderr
+    check_built(built)
     (found,) = target.iterdir()
     return found
 
 
+def check_built(built: "subprocess.CompletedProcess[str]") -> None:
+    """Skips by name where pip could not fetch what it builds with, except in CI."""
+    if built.returncode and "requirement setuptools" in built.stderr and not os.environ.get("CI"):
+        pytest.skip("setuptools, which builds the wheel, cannot be fetched")
+    assert built.returncode == 0, built.stdout + built.stderr
+
+
 @pytest.fixture(scope="session")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return environment(wheel, tmp_path_factory.mktemp("installed"))
+
+
+def environment(wheel: Path, folder: Path) -> str:
     """The interpreter of an environment that has the wheel and, to be quick, borrows the libraries of this one.
 
     They are borrowed by a line in a .pth file, so that they come after the wheel, and so that a checkout that is
     installed among them in editable mode, which is a .pth file too, is not found.
     """
-    folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, symlinks=True)
     executable = str(folder / "bin" / "python")
     command = [sys.executable, "-m", "pip", "--quiet", "--python", executable, "install", "--no-deps", "--no-index"]
@@ -147,3 +159,78 @@ def test_an_installed_server_migrates_and_serves_a_sign_up(python: str, tmp_path
         assert server.call("/api/auth/google/", {})[0] == 400, "and the provider is there"
         status, _, _ = server.call("/api/signup/", signup_body(password="password1", password_confirm="password1"))
         assert status == 400, "and the list of common passwords"
+
+
+# A provider that is a package of its own: docs/providers.md, step by step
+
+GUIDE = (ROOT / "docs" / "providers.md").read_text()
+_, INSTALL_AND_TEST, SWITCH_ON, BUILD = re.findall(r"```sh\n(.*?)```", GUIDE, re.S)
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who follows the guide, in a folder with its three files and an environment that has authserver."""
+
+    folder: Path
+    python: str
+
+    def follow(self, script: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a block of the guide as it stands; pip fetches nothing but what it builds with."""
+        env = outside(variables(self.folder))
+        env |= {"PATH": f"{Path(self.python).parent}:{env['PATH']}", "PIP_NO_DEPS": "1"}
+        env |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        command = ["bash", "-eu", "-c", script]
+        return subprocess.run(command, env=env, cwd=self.folder, capture_output=True, text=True, timeout=180)
+
+
+@pytest.fixture(scope="module")
+def author(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Author:
+    folder = tmp_path_factory.mktemp("author") / "authserver-example"
+    shutil.copytree(ROOT / "tests" / "plugin", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return Author(folder, environment(wheel, tmp_path_factory.mktemp("authors")))
+
+
+@pytest.fixture(scope="module")
+def tested(author: Author) -> str:
+    """What the guide's first commands print: the plugin is installed then."""
+    ran = author.follow(INSTALL_AND_TEST)
+    check_built(ran)
+    return ran.stdout
+
+
+def test_the_guides_plugin_passes_the_tests_that_it_inherits_from_the_installed_kit(tested: str) -> None:
+    assert re.search(r"=+ \d\d passed in ", tested), tested
+
+
+@pytest.mark.usefixtures("tested")
+def test_the_guides_plugin_is_listed_as_enabled(author: Author) -> None:
+    ran = author.follow(SWITCH_ON)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    (listed,) = (line for line in ran.stdout.splitlines() if line.startswith("example "))
+    assert re.split(r"  +", listed) == ["example", "enabled", "access_token", "authserver-example 1.0.0"]
+
+
+@pytest.mark.usefixtures("tested")
+def test_the_guides_plugin_signs_someone_in_at_a_started_server(author: Author, tmp_path: Path) -> None:
+    with serving() as upstream:
+        upstream.said = {
+            "POST /introspect": {"active": True, "client_id": "ours", "sub": "1"},
+            "GET /me": {"id": "1", "email": "ada@example.com", "email_confirmed": True, "name": "Ada"},
+        }
+        options = {"PROVIDERS__EXAMPLE__CLIENT_ID": "ours", "PROVIDERS__EXAMPLE__API_URL": upstream.url}
+        env, port = outside(variables(tmp_path, **options)), free_port()
+        with started("authserver", "dev", "--port", str(port), env=env, port=port, python=author.python) as server:
+            server.wait_for("Ctrl-C")
+            status, _, answer = server.call("/api/auth/example/", {"access_token": "token"})
+            assert (status, answer["user"]["email_verified"]) == (200, True), server.said()
+            assert [one["name"] for one in server.call("/api/auth/")[2]] == ["example"]
+            upstream.said = {"POST /introspect": {"active": True, "client_id": "theirs", "sub": "1"}}
+            assert server.call("/api/auth/example/", {"access_token": "token"})[0] == 401
+
+
+@pytest.mark.usefixtures("tested")
+def test_the_guides_wheel_holds_one_module(author: Author) -> None:
+    check_built(author.follow(BUILD))
+    (built,) = (author.folder / "dist").iterdir()
+    with ZipFile(built) as archive:
+        assert [name for name in archive.namelist() if ".dist-info/" not in name] == ["authserver_example.py"]

@@ -1,1 +1,4 @@
-"""For tests, of authserver and of whoever builds on it: stand-ins for the providers' servers, on loopback."""
+"""For tests, of authserver and of whoever builds on it.
+
+Stand-ins for the providers' servers, on loopback; the kit with which the author of a provider tests it.
+"""
