@@ -25,12 +25,21 @@ def read_cookies(name: str) -> list[str]:
     return [value for key, _, value in pairs if key == cookie_name(name)]
 
 
-def set_cookie(response: Response, name: str, value: str, seconds: int, samesite: str) -> None:
+def set_cookie(
+    response: Response, name: str, value: str, seconds: int, samesite: str, *, partitioned: bool = False
+) -> None:
     """`None` is for a cookie that a provider's form POST has to bring: it is always Secure, which browsers take from
 
     loopback too.
     """
     secure = current_settings().public_url.startswith("https:") or samesite == "None"
     response.set_cookie(
-        cookie_name(name), value, max_age=seconds, secure=secure, httponly=True, samesite=samesite, path="/"
+        cookie_name(name),
+        value,
+        max_age=seconds,
+        secure=secure,
+        httponly=True,
+        samesite=samesite,
+        path="/",
+        partitioned=partitioned,
     )

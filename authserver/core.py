@@ -12,6 +12,7 @@ from authserver.events.views import blueprint as events
 from authserver.oauth.views import blueprint as oauth
 from authserver.pages.views import blueprint as pages
 from authserver.passwords.views import blueprint as passwords
+from authserver.sessions.transport import blueprint as transport
 from authserver.sessions.views import blueprint as sessions
 from authserver.tokens.views import blueprint as tokens
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 blueprint = Blueprint("core", __name__)
-for feature in (accounts, emails, events, oauth, pages, passwords, sessions, tokens):
+for feature in (accounts, emails, events, oauth, pages, passwords, sessions, tokens, transport):
     blueprint.register_blueprint(feature)
 
 

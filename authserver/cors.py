@@ -31,6 +31,11 @@ def allow_origins(app: Flask, settings: Settings) -> None:
     cors.init_app(app, **_options(settings))  # after it, for what is registered last runs first
 
 
+def is_allowed(origin: str, settings: Settings) -> bool:
+    """Whether pages of this origin may use cookies here, which `*` does not give."""
+    return origin in settings.cors_origins or bool(not settings.production and LOOPBACK_ORIGIN.fullmatch(origin))
+
+
 def _options(settings: Settings) -> CorsOptionsInput:
     """As patterns, since flask-cors would read an origin with `[` as a pattern of its own."""
     origins: list[str | re.Pattern[str]]
@@ -46,7 +51,7 @@ def _options(settings: Settings) -> CorsOptionsInput:
         "send_wildcard": True,
         "always_send": False,
         "methods": ["GET", "POST", "PATCH", "DELETE"],
-        "allow_headers": ["Content-Type", "Authorization"],
+        "allow_headers": ["Content-Type", "Authorization", "X-Auth-Transport"],
         "expose_headers": ["Retry-After", "WWW-Authenticate"],
         "max_age": 600,
     }

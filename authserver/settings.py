@@ -65,6 +65,7 @@ class Settings(BaseModel):
     audience: str
     cors_origins: Origins = ()
     redirect_urls: RedirectUrls = ()
+    cookie_samesite: Literal["Lax", "Strict", "None"] = "Lax"
     access_token_lifetime: Seconds = 3600
     refresh_token_lifetime: Seconds = 86400
     fresh_lifetime: Seconds = 600
@@ -120,7 +121,9 @@ class Settings(BaseModel):
         return {**defaults, **given}
 
     @model_validator(mode="after")
-    def _safe_in_production(self) -> Self:
+    def _safe(self) -> Self:
+        if self.cookie_samesite == "None" and not self.public_url.startswith("https:"):
+            raise ValueError(f"{PREFIX}COOKIE_SAMESITE: None needs https in {PREFIX}PUBLIC_URL, expected Lax or Strict")
         if self.production:
             require_https(PREFIX + "PUBLIC_URL", self.public_url)
             for name in ("email_verify_url", "password_reset_url", "app_url"):

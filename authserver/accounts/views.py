@@ -7,7 +7,8 @@ from authserver.errors import invalid
 from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.passwords.policy import check_new_password
-from authserver.sessions.answer import signed_in_json, user_json
+from authserver.sessions.answer import user_json
+from authserver.sessions.transport import signed_in_answer
 from authserver.tokens.guard import Caller, freshly_signed_in, signed_in
 from authserver.visitor import visitor
 
@@ -45,7 +46,7 @@ def signup() -> ResponseReturnValue:
     signed_up = flows.sign_up(newcomer(read(SignupBody)), visitor())
     if signed_up is None:
         return jsonify(detail="A mail with a link is on its way: confirm your address, then sign in."), 202
-    return jsonify(signed_in_json(*signed_up)), 201
+    return signed_in_answer(*signed_up), 201
 
 
 def newcomer(body: SignupBody) -> flows.Newcomer:
@@ -63,7 +64,7 @@ def login() -> Response:
     body = read(LoginBody)
     limit_address(Limit.LOGIN_ADDRESS)
     limit_account(Limit.LOGIN_ACCOUNT, body.email)
-    return jsonify(signed_in_json(*flows.log_in(body.email, body.password, visitor())))
+    return signed_in_answer(*flows.log_in(body.email, body.password, visitor()))
 
 
 @blueprint.post("/token")
@@ -75,8 +76,7 @@ def token() -> Response:
         raise invalid("username", "This field is required.")
     limit_address(Limit.LOGIN_ADDRESS)
     limit_account(Limit.LOGIN_ACCOUNT, email)
-    answer = signed_in_json(*flows.log_in(email, body.password, visitor()))
-    return jsonify(access=answer["access"], refresh=answer["refresh"])
+    return signed_in_answer(*flows.log_in(email, body.password, visitor()), only_tokens=True)
 
 
 @blueprint.get("/me")

@@ -16,7 +16,7 @@ from authserver.oauth import grant, identities, linking
 from authserver.oauth import redirect as redirects
 from authserver.oauth.registry import Enabled
 from authserver.oauth.verify import Credential, SentAccessToken, SentIdToken, asking, identify
-from authserver.sessions.answer import signed_in_json
+from authserver.sessions.transport import signed_in_answer
 from authserver.tokens.guard import Caller, signed_in
 from authserver.values import with_query
 from authserver.visitor import visitor
@@ -84,7 +84,7 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
         credential = read_credential()
         limit_address(Limit.PROVIDER_ADDRESS)
         identity = identify(enabled, credential).identity
-        return jsonify(signed_in_json(*linking.sign_in(name, identity, visitor())))
+        return signed_in_answer(*linking.sign_in(name, identity, visitor()))
 
     @blueprint.post("/reauthenticate")
     @signed_in

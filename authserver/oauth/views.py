@@ -19,7 +19,7 @@ from authserver.oauth.blueprint import (
 )
 from authserver.oauth.registry import Enabled
 from authserver.oauth.verify import identify
-from authserver.sessions.answer import signed_in_json
+from authserver.sessions.transport import signed_in_answer
 from authserver.tokens.guard import Caller, authenticate, challenging, freshly_signed_in, signed_in
 from authserver.visitor import visitor
 
@@ -61,7 +61,7 @@ def exchange() -> ResponseReturnValue:
         with challenging():
             linked = redirects.exchange_link(body.code, body.code_verifier, caller, visitor())
         return jsonify(flows.identity_json(linked)), 201
-    return jsonify(signed_in_json(*redirects.exchange(body.code, body.code_verifier, visitor())))
+    return signed_in_answer(*redirects.exchange(body.code, body.code_verifier, visitor()))
 
 
 @blueprint.get("/identities")

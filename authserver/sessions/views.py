@@ -2,24 +2,17 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
-from authserver.body import Body, Token, no_content, read, whole_body
+from authserver.body import Body, Token, no_content, read
 from authserver.errors import ApiError, invalid
 from authserver.limits import Limit, limit_refusals
 from authserver.sessions import flows, rotation
 from authserver.sessions.answer import session_json
+from authserver.sessions.transport import answer, by_cookie, clear_cookie, sent_refresh, sent_refresh_or_none
 from authserver.tokens.guard import Caller, bearer_token, challenging, find_caller, signed_in
 from authserver.tokens.verify import verify
 from authserver.visitor import visitor
 
 blueprint = Blueprint("sessions", __name__, url_prefix="/api")
-
-
-class RefreshBody(Body):
-    refresh: Token
-
-
-class LogoutBody(Body):
-    refresh: Token | None = None
 
 
 class VerifyBody(Body):
@@ -29,12 +22,12 @@ class VerifyBody(Body):
 @blueprint.post("/token/refresh")
 def refresh() -> Response:
     """A new access token for a refresh token; under rotation a new refresh token too."""
-    token = read(RefreshBody).refresh
+    token = sent_refresh()
     with limit_refusals(Limit.REFRESH_ADDRESS):
         refreshed = rotation.refresh(token, visitor())
     if refreshed.refresh is None:
-        return jsonify(access=refreshed.access)
-    return jsonify(access=refreshed.access, refresh=refreshed.refresh)
+        return answer({"access": refreshed.access})
+    return answer({"access": refreshed.access, "refresh": refreshed.refresh})
 
 
 @blueprint.post("/token/verify")
@@ -51,20 +44,22 @@ def verify_token() -> Response:
 @blueprint.post("/token/blacklist")
 def blacklist() -> Response:
     """Logout under djangorestframework-simplejwt's name."""
-    flows.end_by_token(read(RefreshBody).refresh, "refresh", visitor())
+    clear_cookie()
+    flows.end_by_token(sent_refresh(), "refresh", visitor())
     return jsonify({})
 
 
 @blueprint.post("/logout")
 def logout() -> Response:
-    """Ends the session of the refresh token in the body or, without one, of the Bearer access token."""
-    body = read(LogoutBody) if whole_body() else LogoutBody()
-    if body.refresh:
-        flows.end_by_token(body.refresh, "refresh", visitor())
-    elif "Authorization" in request.headers:
+    """Ends the session of the refresh token or, without one, of the Bearer access token; with a cookie both."""
+    clear_cookie()
+    refresh = sent_refresh_or_none()
+    if refresh:
+        flows.end_by_token(refresh, "refresh", visitor())
+    if "Authorization" in request.headers and (by_cookie() or not refresh):
         with challenging():
             flows.end_by_token(bearer_token(), "access", visitor())
-    else:
+    elif not refresh:
         raise invalid("refresh", "This field is required.")
     return no_content()
 
