@@ -187,8 +187,6 @@ def _code(enabled: Enabled, came: dict[str, str], secret: str, wanted: redirects
     if "error" in came:
         unavailable = came["error"] in ("server_error", "temporarily_unavailable")
         raise ApiError("provider_unavailable" if unavailable else "provider_token_not_valid")
-    with asking(enabled) as (ask, documents):
-        grant.check_issuer(enabled, documents, ask, came.get("iss"))
     code = grant.Code(
         code=came.get("code", ""),
         redirect_uri=grant.redirect_uri(enabled.name),

@@ -11,7 +11,7 @@ from flask import current_app
 from authserver.body import email_address
 from authserver.errors import ApiError
 from authserver.oauth.documents import Documents
-from authserver.oauth.grant import Code, tokens_for
+from authserver.oauth.grant import Code, check_issuer, tokens_for
 from authserver.oauth.id_token import check_id_token
 from authserver.oauth.provider import (
     Accepted,
@@ -109,6 +109,8 @@ def _of_code(enabled: Enabled, documents: Documents, ask: Ask, code: Code) -> Pr
     """A provider that was asked for `openid` has to answer with an id_token, or its nonce would go unchecked."""
     if not enabled.takes_codes:
         raise Refused("this provider takes no codes")
+    if code.callback:
+        check_issuer(enabled, documents, ask, code.callback.get("iss"))
     tokens = tokens_for(enabled, documents, ask, code)
     if "openid" not in enabled.provider.scopes:
         return _named(enabled, code, Proved(_of_access_token(enabled, ask, tokens["access_token"], ours=True)))
