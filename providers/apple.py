@@ -15,7 +15,6 @@ documented; the nonce is.
 """
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from authserver.oauth.provider import (
     IdToken,
     Provider,
     ProviderSettings,
+    now,
     signed_jwt,
     standard_identity,
 )
@@ -36,8 +36,8 @@ def provider(settings: ProviderSettings) -> Provider:
     private_key = settings.require("PRIVATE_KEY").replace("\\n", "\n")
 
     def client_secret() -> str:
-        now = int(time.time())
-        claims = {"iss": team, "sub": settings.client_ids[0], "aud": issuer, "iat": now, "exp": now + 300}
+        moment = int(now().timestamp())
+        claims = {"iss": team, "sub": settings.client_ids[0], "aud": issuer, "iat": moment, "exp": moment + 300}
         return signed_jwt(claims, private_key, key_id)
 
     try:

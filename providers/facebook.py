@@ -16,7 +16,6 @@ said to be proved, https://developers.facebook.com/docs/graph-api/reference/user
 
 import hashlib
 import hmac
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,6 +32,7 @@ from authserver.oauth.provider import (
     ProviderSettings,
     Refused,
     Unavailable,
+    now,
     standard_identity,
 )
 
@@ -50,7 +50,7 @@ def provider(settings: ProviderSettings) -> Provider:
         data = _get(ask, f"{graph}/debug_token", {"input_token": token, "access_token": app_token})["data"]
         if data["is_valid"] is not True or data["type"] != "USER":
             return None
-        if data["expires_at"] and data["expires_at"] <= time.time():  # 0: it does not expire
+        if data["expires_at"] and data["expires_at"] <= now().timestamp():  # 0: it does not expire
             return None
         return Issued(audience=str(data["app_id"]), subject=str(data["user_id"]))
 

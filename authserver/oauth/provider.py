@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from authserver.clock import now as now  # the time, for authors too: tests and the development home move it
 from authserver.settings import SettingsError
 from authserver.values import base_url, require_https
 
