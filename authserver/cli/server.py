@@ -15,22 +15,34 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from authserver.app import create_app, serving
 from authserver.cli.database import migrate_database
+from authserver.dev import home
+from authserver.dev.mailbox import NEW as NEW_MAILS
+from authserver.dev.offline import offline_providers, settings_of
+from authserver.dev.people import PASSWORD, PEOPLE, seed
 from authserver.settings import PREFIX, Settings, SettingsError, environment, load
+from authserver.values import is_loopback
 
 log = logging.getLogger("authserver")
 
 WELCOME = """\
-authserver {version} in development mode, on {url} (this machine only)
+authserver {version} in development mode, on {url} ({reach})
+  open       {url}/
+  mails      {url}/mailbox
   database   {database}
   providers  {providers}
-  mails      {url}/mailbox
-
+  offline    {offline}
+{seeded}
 A first call, from another terminal:
   curl {url}/api/signup/ -H 'Content-Type: application/json' \\
-    -d '{{"email": "ada@example.com", "password": "lovelace 1815", "password_confirm": "lovelace 1815"}}'
+    -d '{{"email": "mary@example.com", "password": "somerville 1780", "password_confirm": "somerville 1780"}}'
 
 Ctrl-C stops it.
 """
+SEEDED = f"  people     {', '.join(one.email for one in PEOPLE)}; password: {PASSWORD}\n"
+EXPOSED = """\
+authserver: on {host} others than this machine can reach a server in development: whoever does can read every mail, with
+the links that reset passwords, sign in as the people that it shows, and move its time. It has no stand-ins there, for
+these are for loopback alone."""
 
 
 def warn(warnings: list[str]) -> None:
@@ -53,31 +65,47 @@ def migrate() -> None:
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to listen on.")
-def dev(port: int) -> None:
+@click.option(
+    "--host",
+    default="localhost",
+    show_default=True,
+    help="The address to listen on. Any but loopback lets others read the mails and sign in as anybody.",
+)
+def dev(port: int, host: str) -> None:
     """Serve on this machine for development.
 
-    Listens on localhost only, IPv4 and IPv6. Prepares the database first. Needs no settings: a secret is made once
-    and kept in the instance folder.
+    Listens on localhost only, IPv4 and IPv6. Prepares the database first, with a few people to sign in as where it has
+    nobody. Needs no settings: a secret is made once and kept in the instance folder, and a provider without settings
+    is a stand-in.
     """
     variables = environment()
     if variables.setdefault(f"{PREFIX}ENV", "development") != "development":
         raise SettingsError(f"{PREFIX}ENV: `authserver dev` is for development; production is served by gunicorn")
-    variables.setdefault(f"{PREFIX}PUBLIC_URL", f"http://localhost:{port}")
-    settings, warnings = load(variables)
+    here = f"http://localhost:{port}"
+    variables.setdefault(f"{PREFIX}PUBLIC_URL", here)
+    offline = offline_providers(here, variables) if is_loopback(host) else {}
+    settings, warnings = load({**variables, **settings_of(offline)})
     warn(warnings)
-    sockets = listen(port)
+    sockets = listen(host, port)
+    if not is_loopback(host):
+        warn([EXPOSED.format(host=host).removeprefix("authserver: ")])
     migrate_database(settings)
-    app = serving(create_app(settings))
+    app = create_app(settings)
+    home.install(app, home.Running(described(settings), offline))
+    seeded = seed(app)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     click.echo(
         WELCOME.format(
             version=version("authserver"),
             url=settings.public_url,
+            reach="this machine only" if is_loopback(host) else f"and whoever reaches {host}",
             database=described(settings),
-            providers=", ".join(sorted(settings.providers)) or "none (docs/providers.md)",
+            providers=", ".join(sorted(settings.providers.keys() - offline)) or "none (docs/providers.md)",
+            offline=", ".join(offline) or "none",
+            seeded=SEEDED if seeded else "",
         )
     )
-    serve(app, sockets)
+    serve(serving(app), sockets)
 
 
 def described(settings: Settings) -> str:
@@ -89,22 +117,31 @@ def described(settings: Settings) -> str:
     )
 
 
-def listen(port: int) -> list[socket.socket]:
-    """Both loopback addresses: Node asks ::1 first, curl and Python often 127.0.0.1."""
-    sockets = []
-    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        try:
-            sockets.append(socket.create_server((host, port), family=family, backlog=128))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise SettingsError(
-                    f"port {port} is in use: stop what listens there or choose another with --port"
-                ) from None
-            if error.errno in (errno.EACCES, errno.EPERM):
-                raise SettingsError(f"port {port} may not be used: choose one above 1023 with --port") from None
-            if family == socket.AF_INET:
-                raise
+def listen(host: str, port: int) -> list[socket.socket]:
+    """For localhost on both loopback addresses: Node asks ::1 first, curl and Python often 127.0.0.1."""
+    if host != "localhost":
+        return [_listening(host, port)]
+    sockets = [_listening("127.0.0.1", port)]
+    with suppress(OSError):  # a machine without IPv6
+        sockets.append(_listening("::1", port))
     return sockets
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Raises `SettingsError` for what can be put right, or `OSError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = f"port {port} is in use: stop what listens there or choose another with --port"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            reason = f"port {port} may not be used: choose one above 1023 with --port"
+        elif host != "127.0.0.1" and host != "::1":
+            reason = f"--host {host} is no address of this machine"
+        else:
+            raise
+        raise SettingsError(reason) from None
 
 
 def serve(app: Flask, sockets: list[socket.socket]) -> None:
@@ -127,6 +164,8 @@ class _Handler(WSGIRequestHandler):
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         # A request line that could not be read has no path.
         path = getattr(self, "path", "").partition("?")[0].encode("unicode_escape").decode()
+        if path == NEW_MAILS:
+            return
         log.info("%s %s %s", self.command or "?", path or "?", getattr(code, "value", code))
 
     def log_error(self, format: str, *args: Any) -> None:

@@ -1,0 +1,143 @@
+"""The development home: who is there to sign in, the tokens that come of it, and buttons that use them.
+
+`authserver dev` installs it; nothing else does.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from threading import Lock
+from typing import Annotated, Literal
+
+from flask import Blueprint, Flask, Response, current_app, jsonify
+from flask.typing import ResponseReturnValue
+from pydantic import Field
+
+from authserver import clock
+from authserver.body import Body, Text, read
+from authserver.dev import offline, pages
+from authserver.dev.hosts import at_public_url
+from authserver.dev.offline import Offline
+from authserver.dev.people import PASSWORD, still_here
+from authserver.errors import ApiError, invalid
+from authserver.extensions import current_settings
+from authserver.oauth.blueprint import enabled_by_name
+from authserver.oauth.registry import Enabled
+from authserver.pages.forms import require_own_origin
+
+FIRST = ("google", "facebook", "microsoft", "github")
+FURTHEST = timedelta(days=3650)  # from the present
+_moving = Lock()
+
+
+class TimeBody(Body):
+    seconds: Annotated[int, Field(ge=1, le=31 * 86400)]
+
+
+class ClientTokenBody(Body):
+    provider: Text
+    person: Text  # the subject
+    kind: Literal["access_token", "id_token"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the home page tells of this server."""
+
+    database: str
+    offline: Offline
+
+
+def install(app: Flask, running: Running) -> None:
+    """Raises `ValueError` in production, whatever led there."""
+    if app.extensions["authserver.settings"].production:
+        raise ValueError("the development home is not for production")
+    app.extensions["authserver.running"] = running
+    app.register_blueprint(blueprint)
+    for stand_in in running.offline.values():
+        app.register_blueprint(stand_in.blueprint())
+
+
+blueprint = Blueprint("home", __name__)
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    """The page itself."""
+    elsewhere = at_public_url()
+    if elsewhere:
+        return elsewhere
+    running, settings = _running(), current_settings()
+    return pages.render(
+        "home",
+        settings=settings,
+        version=version("authserver"),
+        database=running.database,
+        instance=settings.instance_path.absolute(),
+        providers=_providers(),
+        offline=running.offline,
+        client_tokens=_client_tokens(running.offline),
+        people=still_here(),
+        password=PASSWORD,
+        time=_time(),
+        documented="/docs" in {rule.rule for rule in current_app.url_map.iter_rules()},
+    )
+
+
+@blueprint.post("/dev/time")
+def let_pass() -> Response:
+    """Moves the one source of time on, for every check of ours and the stand-ins'; the next start is in the present."""
+    require_own_origin()
+    seconds = read(TimeBody).seconds
+    with _moving:
+        moved = clock.offset + timedelta(seconds=seconds)
+        if moved > FURTHEST:
+            raise invalid("seconds", "This is too far from the present: start the server again.")
+        clock.offset = moved
+    return jsonify(_time())
+
+
+@blueprint.post("/dev/token")
+def client_token() -> Response:
+    """A token as the provider's own SDK gives it to a frontend, of somebody at a stand-in."""
+    require_own_origin()
+    body = read(ClientTokenBody)
+    stand_in = _running().offline.get(body.provider)
+    if stand_in is None:
+        raise ApiError("not_found")
+    person = next((one for one in stand_in.people if one.subject == body.person), None)
+    if person is None or body.kind not in offline.kinds(enabled_by_name()[body.provider]):
+        raise ApiError("not_found")
+    return jsonify(token=offline.client_token(stand_in, person, body.kind))
+
+
+def _running() -> Running:
+    running: Running = current_app.extensions["authserver.running"]
+    return running
+
+
+def _providers() -> list[Enabled]:
+    """Those with a button: the best known first."""
+    by_name = {name: one for name, one in enabled_by_name().items() if one.takes_codes}
+    return [by_name.pop(name) for name in FIRST if name in by_name] + list(by_name.values())
+
+
+def _time() -> dict[str, object]:
+    return {"now": clock.rfc3339(clock.now()), "offset": int(clock.offset.total_seconds())}
+
+
+def _client_tokens(offline_ones: Offline) -> dict[str, dict[str, object]]:
+    """What there is to copy, for the page's script."""
+    enabled = enabled_by_name()
+    return {
+        name: {
+            "label": one.label,
+            "kinds": offline.kinds(enabled[name]),
+            "people": [
+                {"subject": person.subject, "name": person.name, "email": person.email, "role": person.role}
+                for person in one.people
+                if not person.declines
+            ],
+        }
+        for name, one in offline_ones.items()
+    }

@@ -1,0 +1,55 @@
+"""Offline providers: stand-ins, in this very process, for every provider that has no settings of its own.
+
+They are those of `authserver.testing`, at our own time. What they know is in memory: they are for one process alone.
+"""
+
+from collections.abc import Mapping
+
+from authserver import clock
+from authserver.dev.people import TAKEN
+from authserver.oauth.registry import Enabled, installed
+from authserver.settings import PROVIDERS
+from authserver.testing.standins import Person, StandIns
+from authserver.testing.standins.signing import Signing
+from authserver.testing.standins.standin import StandIn
+
+PATH = "/standins"
+Offline = Mapping[str, StandIn]
+
+
+def offline_providers(url: str, variables: Mapping[str, str]) -> Offline:
+    """Those that are used under `url`, which has to be loopback: not where `variables` say anything of the provider."""
+    standins = StandIns(url + PATH, now=lambda: clock.now().timestamp(), taken=TAKEN)
+    own = {name.removeprefix(PROVIDERS).partition("__")[0].lower() for name in variables if name.startswith(PROVIDERS)}
+    there = installed()
+    return {
+        name: one for name, one in standins.each.items() if name not in own and one.options().get("TYPE", name) in there
+    }
+
+
+def settings_of(offline: Offline) -> dict[str, str]:
+    """The variables that make the server use them."""
+    return {
+        f"{PROVIDERS}{name.upper()}__{option}": value
+        for name, one in offline.items()
+        for option, value in one.options().items()
+    }
+
+
+def kinds(enabled: Enabled) -> list[str]:
+    """What a client can send of this provider's."""
+    provider = enabled.provider
+    taken = {
+        "access_token": provider.access_token is not None and provider.access_token.issued_to is not None,
+        "id_token": provider.id_token is not None,
+    }
+    return [kind for kind, accepted in taken.items() if accepted]
+
+
+def client_token(stand_in: StandIn, person: Person, kind: str) -> str:
+    """What the provider's own SDK would have given to a frontend; raises `LookupError` for what it has not."""
+    if kind == "access_token":
+        return stand_in.token(person)
+    if kind == "id_token" and isinstance(stand_in, Signing):
+        return stand_in.id_token(person)
+    raise LookupError(kind)
