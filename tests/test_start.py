@@ -301,6 +301,54 @@ def test_dev_says_that_its_port_is_taken(tmp_path: Path, family: socket.AddressF
     assert "--port" in ran.sentence
 
 
+def test_dev_listens_on_another_address_only_by_name_and_says_what_that_exposes(tmp_path: Path) -> None:
+    port = free_port()
+    arguments = ("authserver", "dev", "--port", str(port), "--host", "127.0.0.2")
+    with started(*arguments, env=variables(tmp_path), port=port) as server:
+        server.wait_for("Ctrl-C")
+        assert server.call("/api/auth/", host="127.0.0.2")[0] == 200
+        assert "others than this machine" not in server.said()  # this is loopback too
+        with pytest.raises(ConnectionRefusedError):
+            server.call("/api/auth/")
+    with started(*arguments[:-1], "0.0.0.0", env=variables(tmp_path), port=port) as server:
+        server.wait_for("Ctrl-C")
+        assert "authserver: on 0.0.0.0 others than this machine can reach a server in development" in server.said()
+        assert server.call("/api/auth/")[2] == [], "stand-ins are for loopback alone"
+        assert server.call("/standins/google/.well-known/openid-configuration")[0] == 404
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", ""])
+def test_dev_says_that_an_address_is_not_this_machines(tmp_path: Path, host: str) -> None:
+    ran = run("authserver", "dev", "--port", str(free_port()), "--host", host, env=variables(tmp_path))
+    assert "--host" in ran.sentence
+
+
+def test_dev_begins_with_people_once_and_with_stand_ins_for_what_is_not_set(tmp_path: Path) -> None:
+    port = free_port()
+    own = {"PROVIDERS__GOOGLE__CLIENT_ID": "ours.apps.googleusercontent.com"}
+    for first in (True, False):
+        env = variables(tmp_path, **({} if first else own))
+        with started("authserver", "dev", "--port", str(port), env=env, port=port) as server:
+            server.wait_for("Ctrl-C")
+            assert ("ada@example.org" in server.said()) is first
+            assert ("offline    google, facebook, microsoft, github" in server.said()) is first
+            login = {"email": "ada@example.org", "password": "analytical engine"}
+            assert server.call("/api/login/", login)[0] == 200
+            found = server.call("/standins/google/.well-known/openid-configuration")[0]
+            assert found == (200 if first else 404)
+
+
+def test_gunicorn_in_development_has_the_mailbox_and_no_stand_ins(tmp_path: Path) -> None:
+    """Its processes would each have some of their own, that know nothing of the others' codes."""
+    env = variables(tmp_path, ENV="development")
+    assert run("authserver", "migrate", env=env).status == 0
+    with gunicorn(env) as server:
+        server.wait_for("Booting worker")
+        assert b" 200 OK\r\n" in server.send(b"GET /mailbox HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert server.call("/api/auth/")[2] == []
+        assert server.call("/standins/google/.well-known/openid-configuration")[0] == 404
+
+
 def test_dev_refuses_to_serve_production(tmp_path: Path) -> None:
     ran = run("authserver", "dev", env=production(tmp_path, ENV="production"))
     assert "AUTHSERVER_ENV" in ran.sentence

@@ -1,28 +1,19 @@
 """`authserver dev` and `authserver migrate`."""
 
-import errno
 import logging
-import socket
-import threading
-from contextlib import suppress
 from importlib.metadata import version
-from typing import Any
 
 import click
-from flask import Flask
 from sqlalchemy import make_url
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from authserver.app import create_app, serving
 from authserver.cli.database import migrate_database
+from authserver.cli.listening import listen, serve
 from authserver.dev import home
-from authserver.dev.mailbox import NEW as NEW_MAILS
 from authserver.dev.offline import offline_providers, settings_of
 from authserver.dev.people import PASSWORD, PEOPLE, seed
 from authserver.settings import PREFIX, Settings, SettingsError, environment, load
 from authserver.values import is_loopback
-
-log = logging.getLogger("authserver")
 
 WELCOME = """\
 authserver {version} in development mode, on {url} ({reach})
@@ -39,10 +30,10 @@ A first call, from another terminal:
 Ctrl-C stops it.
 """
 SEEDED = f"  people     {', '.join(one.email for one in PEOPLE)}; password: {PASSWORD}\n"
-EXPOSED = """\
-authserver: on {host} others than this machine can reach a server in development: whoever does can read every mail, with
-the links that reset passwords, sign in as the people that it shows, and move its time. It has no stand-ins there, for
-these are for loopback alone."""
+EXPOSED = (
+    "on {host} others than this machine can reach a server in development: whoever does can read every mail with its "
+    "links, sign in as its people, and move its time. It has no stand-ins there, which are for loopback alone"
+)
 
 
 def warn(warnings: list[str]) -> None:
@@ -88,7 +79,7 @@ def dev(port: int, host: str) -> None:
     warn(warnings)
     sockets = listen(host, port)
     if not is_loopback(host):
-        warn([EXPOSED.format(host=host).removeprefix("authserver: ")])
+        warn([EXPOSED.format(host=host)])
     migrate_database(settings)
     app = create_app(settings)
     home.install(app, home.Running(described(settings), offline))
@@ -115,58 +106,3 @@ def described(settings: Settings) -> str:
         if url.get_backend_name() == "sqlite"
         else url.set(query={}).render_as_string(hide_password=True)
     )
-
-
-def listen(host: str, port: int) -> list[socket.socket]:
-    """For localhost on both loopback addresses: Node asks ::1 first, curl and Python often 127.0.0.1."""
-    if host != "localhost":
-        return [_listening(host, port)]
-    sockets = [_listening("127.0.0.1", port)]
-    with suppress(OSError):  # a machine without IPv6
-        sockets.append(_listening("::1", port))
-    return sockets
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Raises `SettingsError` for what can be put right, or `OSError`."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            reason = f"port {port} is in use: stop what listens there or choose another with --port"
-        elif error.errno in (errno.EACCES, errno.EPERM):
-            reason = f"port {port} may not be used: choose one above 1023 with --port"
-        elif host != "127.0.0.1" and host != "::1":
-            reason = f"--host {host} is no address of this machine"
-        else:
-            raise
-        raise SettingsError(reason) from None
-
-
-def serve(app: Flask, sockets: list[socket.socket]) -> None:
-    servers = [_server(app, one) for one in sockets]
-    for server in servers[1:]:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    with suppress(KeyboardInterrupt):
-        servers[0].serve_forever()
-    click.echo("stopped")
-
-
-def _server(app: Flask, listening: socket.socket) -> BaseWSGIServer:
-    host, port = listening.getsockname()[:2]
-    return make_server(host, port, app, threaded=True, request_handler=_Handler, fd=listening.fileno())
-
-
-class _Handler(WSGIRequestHandler):
-    """Logs method, path and status: a query may carry what belongs in no log."""
-
-    def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        # A request line that could not be read has no path.
-        path = getattr(self, "path", "").partition("?")[0].encode("unicode_escape").decode()
-        if path == NEW_MAILS:
-            return
-        log.info("%s %s %s", self.command or "?", path or "?", getattr(code, "value", code))
-
-    def log_error(self, format: str, *args: Any) -> None:
-        """Nothing: it quotes the request line, query and all. `log_request` says what was answered."""
