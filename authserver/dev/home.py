@@ -117,9 +117,10 @@ def _running() -> Running:
 
 
 def _providers() -> list[Enabled]:
-    """Those with a button: the best known first."""
+    """Those with a button: a plugin's first, then the best known."""
     by_name = {name: one for name, one in enabled_by_name().items() if one.takes_codes}
-    return [by_name.pop(name) for name in FIRST if name in by_name] + list(by_name.values())
+    known = [by_name.pop(name) for name in (*FIRST, *_running().offline) if name in by_name]
+    return [*by_name.values(), *known]
 
 
 def _time() -> dict[str, object]:

@@ -4,6 +4,7 @@ const PAUSE = 2000;
 const mails = document.getElementById('mails');
 const news = document.getElementById('news');
 const title = document.title;
+const AWAY = 'The server does not answer: is it still running?';
 let unseen = 0;
 
 async function look() {
@@ -24,8 +25,9 @@ async function look() {
 async function keepLooking() {
   try {
     await look();
+    if (news.textContent === AWAY) news.textContent = '';
   } catch {
-    news.textContent = 'The server does not answer: is it still running?';
+    news.textContent = AWAY;
   }
   setTimeout(keepLooking, PAUSE);
 }
