@@ -15,8 +15,9 @@ _LAYOUT = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; color-scheme: light dark; max-width: 32rem; margin: 2rem auto;
-  padding: 0 1rem }}
+:root {{ color-scheme: light dark }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 2rem auto; padding: 0 1rem }}
+h1 {{ font-size: 1.5rem; line-height: 1.25; text-wrap: balance }}
 ul {{ list-style: none; padding: 0 }}
 button {{ font: inherit; text-align: left; width: 100%; min-height: 2.75rem; margin: .25rem 0; padding: .5rem 1rem }}
 small {{ display: block }}
