@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, request
 
 from authserver.accounts.views import blueprint as accounts
+from authserver.client.views import blueprint as client
 from authserver.emails.views import blueprint as emails
 from authserver.errors import ApiError
 from authserver.events.views import blueprint as events
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 blueprint = Blueprint("core", __name__)
-for feature in (accounts, emails, events, oauth, pages, passwords, sessions, tokens, transport):
+for feature in (accounts, client, emails, events, oauth, pages, passwords, sessions, tokens, transport):
     blueprint.register_blueprint(feature)
 
 

@@ -26,6 +26,7 @@ ORDER: list[set[str]] = [
     {"oauth"},
     {"testing"},
     {"ops"},
+    {"client"},
     {"pages"},
     {"core"},
     {"dev"},

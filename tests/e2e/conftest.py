@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.frontend import NewVisit, visits
+from tests.e2e.client_page import NewVisitor, visitors
 from tests.e2e.page import missing, tool
-from tests.e2e.servers import make_checkout
+from tests.e2e.servers import Server, make_checkout
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -56,3 +57,10 @@ def browser() -> Iterator["Browser"]:
 def new_visit(browser: "Browser") -> Iterator[NewVisit]:
     with visits(browser) as new_visit:
         yield new_visit
+
+
+@pytest.fixture
+def new_visitor(browser: "Browser", server: Server, origin: str) -> Iterator[NewVisitor]:
+    """Of the test's own `server` and `origin`; a script that is given runs before a page's own."""
+    with visitors(browser, server, origin) as make:
+        yield make
