@@ -1,0 +1,140 @@
+"""The client in Node, where both tokens are in memory, and its types."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.client_page import recording
+from tests.e2e.page import ROOT, tool
+from tests.e2e.servers import Server, developing, environment, make_checkout
+from tests.factories import signup_body
+from tests.npm import installed
+
+HARNESS = Path(__file__).with_name("client_node.mjs")
+TYPES = Path(__file__).with_name("client_types")
+CLIENT = ROOT / "authserver" / "client" / "authserver.js"
+LIFETIME = 2  # seconds
+EXPIRED = f"await pause({LIFETIME * 1000 + 100});"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    tool("node")
+    folder = make_checkout(tmp_path_factory.mktemp("node") / "checkout")
+    settings = {"ACCESS_TOKEN_LIFETIME": str(LIFETIME), "REFRESH_ROTATION": "true", "RATE_LIMITS": "false"}
+    with developing(folder, {f"AUTHSERVER_{name}": value for name, value in settings.items()}) as server:
+        yield server
+
+
+def ran(server: Server, code: str, **options: object) -> tuple[Any, list[dict[str, Any]]]:
+    """What the code returned, and the requests that were sent."""
+    sign_up = f"const signUp = (client) => client.signup({{ ...{json.dumps(signup_body())}, ...more }});"
+    given = {
+        "client": CLIENT.as_uri(),
+        "server": server.url,
+        "options": options,
+        "code": f"const more = {{}}; {sign_up} {code}",
+    }
+    node = subprocess.run(
+        [tool("node"), str(HARNESS)],
+        input=json.dumps(given),
+        env=environment(server.log.parent, {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (node.returncode, node.stderr) == (0, "")
+    answer = json.loads(node.stdout)
+    return answer.get("seen"), answer["requests"]
+
+
+def calls(requests: list[dict[str, Any]]) -> list[str]:
+    return [one["call"] for one in requests]
+
+
+def test_a_script_signs_up_goes_on_after_expiry_and_leaves(server: Server) -> None:
+    """Again and again with rotation on: each refresh token is used once."""
+    code = f"""
+      const before = auth.user;
+      const user = await signUp(auth);
+      const statuses = [];
+      for (let round = 0; round < 2; round += 1) {{
+        {EXPIRED}
+        statuses.push((await auth.fetch('/api/me/')).status);
+      }}
+      const same = auth.user === user;
+      await auth.logout();
+      return [before, statuses, same, auth.user, (await auth.fetch('/api/me/')).status];
+    """
+    seen, requests = ran(server, code)
+    assert seen == [None, [200, 200], True, None, 401]
+    again = ["GET /api/me/ 401", "POST /api/token/refresh/ 200", "GET /api/me/ 200"]
+    assert calls(requests) == ["POST /api/signup/ 201", *again, *again, "POST /api/logout/ 204", "GET /api/me/ 401"]
+    assert {one["cookie"] for one in requests} == {None}
+
+
+def test_fifty_401s_at_once_are_one_refresh_in_node_too(server: Server) -> None:
+    code = f"""
+      await signUp(auth);
+      {EXPIRED}
+      const all = await Promise.all(Array.from({{ length: 50 }}, () => auth.fetch('/api/me/')));
+      return all.map((response) => response.status);
+    """
+    seen, requests = ran(server, code)
+    assert seen == [200] * 50
+    assert len([one for one in calls(requests) if "refresh" in one]) == 1
+    assert len({one["bearer"] for one in requests if one["call"] == "GET /api/me/ 200"}) == 1
+
+
+def test_two_clients_of_one_process_are_two_visitors(server: Server) -> None:
+    code = "await signUp(auth); await pause(50); return [another.user, (await another.fetch('/api/me/')).status];"
+    assert ran(server, code)[0] == [None, 401]
+
+
+def test_a_redirect_takes_no_token_to_another_origin_in_node_too(server: Server) -> None:
+    with recording() as api, recording() as foreign:
+        api.redirects = {"/away": f"{foreign.url}/from-api"}
+        code = f"""
+          await signUp(auth);
+          await auth.fetch('{api.url}/away');
+          await auth.fetch('{foreign.url}/absolute');
+        """
+        ran(server, code, apis=[api.url])
+        assert len([token for path, token in api.tokens if token]) == 1
+        assert foreign.tokens == [("/from-api", None), ("/absolute", None)]
+
+
+def test_a_stream_cannot_be_sent_twice_in_node_and_the_error_says_so(server: Server) -> None:
+    code = f"""
+      await signUp(auth);
+      {EXPIRED}
+      const init = () => ({{
+        method: 'PATCH', duplex: 'half', headers: {{ 'Content-Type': 'application/json' }},
+        body: new Blob([JSON.stringify({{ first_name: 'Ada' }})]).stream(),
+      }});
+      const code = await auth.fetch('/api/me/', init()).catch((error) => error.code);
+      return [code, (await auth.fetch('/api/me/', init())).status];
+    """
+    seen, requests = ran(server, code)
+    assert seen[0] == "stream"
+    assert calls(requests)[1:3] == ["PATCH /api/me/ 401", "POST /api/token/refresh/ 200"]
+
+
+def test_a_redirect_needs_a_browser_and_says_so(server: Server) -> None:
+    assert ran(server, "return await auth.signIn().catch((error) => error.code);")[0] == "insecure_context"
+
+
+def test_the_types_fit_what_an_application_writes(tmp_path: Path) -> None:
+    modules = installed(TYPES)
+    for name in ("sample.ts", "tsconfig.json"):
+        shutil.copy(TYPES / name, tmp_path)
+    for name in ("authserver.js", "authserver.d.ts", "package.json"):
+        shutil.copy(CLIENT.parent / name, tmp_path)
+    command = [tool("node"), str(modules / "typescript" / "bin" / "tsc"), "--noEmit", "--project", str(tmp_path)]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (checked.returncode, checked.stdout) == (0, "")
