@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PATIENCE = 20_000  # milliseconds
 PAGE = """<!doctype html>
 <title>The client</title>
+<meta name="referrer" content="no-referrer">
 <link rel="icon" href="data:,">
 <script type="module">
 import { createClient } from '%s/authserver.js';
@@ -44,8 +45,9 @@ window.fetch = async (url, init) => {
 """
 
 
-def write_page(path: Path, server: str, **options: object) -> None:
-    path.write_text(PAGE % (server, server, json.dumps(options)), "utf-8")
+def write_page(path: Path, server: str, *, at: str = "", **options: object) -> None:
+    """A page that uses the client for the server, or for what serves its API at `at`."""
+    path.write_text(PAGE % (server, at or server, json.dumps(options)), "utf-8")
 
 
 @contextmanager
