@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.frontend import NewVisit, visits
 from tests.e2e.client_page import NewVisitor, visitors
+from tests.e2e.frontend import NewVisit, visits
 from tests.e2e.page import missing, tool
 from tests.e2e.servers import Server, make_checkout
 
