@@ -269,6 +269,7 @@ def test_s70_a_session_that_ends_meanwhile_changes_nothing(
     else:
         answer = unlink(client, thief, identity)
     assert_error(answer, 401, "token_not_valid")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert rows(app) == before
 
 

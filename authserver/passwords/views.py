@@ -5,7 +5,7 @@ from authserver.body import Body, Email, Password, Token, no_content, read
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.passwords import flows
 from authserver.passwords.policy import check_new_password
-from authserver.tokens.guard import Caller, authenticate, is_fresh, signed_in
+from authserver.tokens.guard import Caller, authenticate, challenging, is_fresh, signed_in
 from authserver.visitor import visitor
 
 blueprint = Blueprint("passwords", __name__, url_prefix="/api")
@@ -53,7 +53,8 @@ def change() -> Response:
     if body.current_password is not None:
         limit_account(Limit.LOGIN_ACCOUNT, caller.id)
     fresh = is_fresh(claims)
-    flows.change(caller.id, caller.session_id, body.current_password, fresh, body.password, visitor())
+    with challenging():
+        flows.change(caller.id, caller.session_id, body.current_password, fresh, body.password, visitor())
     return no_content()
 
 

@@ -79,11 +79,12 @@ def authenticate() -> tuple[Caller, Claims]:
 
 @contextmanager
 def challenging() -> Iterator[None]:
-    """A refusal inside tells the client how to authenticate (RFC 6750 §3)."""
+    """A 401 inside tells the client how to authenticate (RFC 6750 §3)."""
     try:
         yield
     except ApiError as error:
-        error.headers.update(CHALLENGE)
+        if error.status == 401:
+            error.headers.update(CHALLENGE)
         raise
 
 
@@ -92,7 +93,8 @@ def signed_in(view: View[P]) -> Callable[P, ResponseReturnValue]:
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        return view(authenticate()[0], *args, **kwargs)
+        with challenging():  # also where the session ends while the view is at work
+            return view(authenticate()[0], *args, **kwargs)
 
     return guarded
 
@@ -102,10 +104,11 @@ def freshly_signed_in(view: View[P]) -> Callable[P, ResponseReturnValue]:
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        caller, claims = authenticate()
-        if not is_fresh(claims):
-            raise ApiError("reauthentication_required")
-        return view(caller, *args, **kwargs)
+        with challenging():
+            caller, claims = authenticate()
+            if not is_fresh(claims):
+                raise ApiError("reauthentication_required")
+            return view(caller, *args, **kwargs)
 
     return guarded
 
