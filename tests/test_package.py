@@ -223,7 +223,7 @@ def test_the_guides_plugin_signs_someone_in_at_a_started_server(author: Author, 
             server.wait_for("Ctrl-C")
             status, _, answer = server.call("/api/auth/example/", {"access_token": "token"})
             assert (status, answer["user"]["email_verified"]) == (200, True), server.said()
-            assert [one["name"] for one in server.call("/api/auth/")[2]] == ["example"]
+            assert "example" in [one["name"] for one in server.call("/api/auth/")[2]]  # beside the stand-ins
             upstream.said = {"POST /introspect": {"active": True, "client_id": "theirs", "sub": "1"}}
             assert server.call("/api/auth/example/", {"access_token": "token"})[0] == 401
 
