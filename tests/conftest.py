@@ -152,6 +152,15 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+class Clock:
+    """A monotonic one, which only the test moves."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
 def advance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Moves the one source of time forward by seconds."""

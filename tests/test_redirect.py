@@ -1,26 +1,19 @@
 """Sign-in by redirect, from the frontend to each provider and back."""
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from authserver.testing.standins import StandIns
-from tests.conftest import MakeApp
 from tests.providers import conftest
-from tests.providers.redirecting import NEXT, Flow, go, sign_in_by_redirect
-from tests.providers.signing_in import settings_of
+from tests.providers.redirecting import Flow, go, sign_in_by_redirect
 
 served_standins = conftest.served_standins
 standins = conftest.standins
+app = conftest.app
 no_secret_is_logged = conftest.no_secret_is_logged
 
 
 NAMES = sorted(StandIns("http://127.0.0.1").each)
-
-
-@pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from authserver.oauth import upstream
 from authserver.oauth.provider import Refused, Unavailable
 from authserver.oauth.upstream import MAX_BYTES, Upstream
+from tests.conftest import Clock
 from tests.providers.raw_server import PATIENCE, Connection, Request, head, serving
 from tests.serving import free_port
 
@@ -157,13 +158,6 @@ def test_64_kb_are_taken_and_not_a_byte_more(connections: Upstream, chunked: boo
     with serving(answer) as server:
         assert connections.ask().get(server.url) == "good"
         unavailable(lambda: connections.ask().get(f"{server.url}/more"))
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

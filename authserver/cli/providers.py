@@ -56,14 +56,7 @@ def _listed(name: str, settings: Settings) -> Listed:
 
 
 def _takes(enabled: Enabled) -> tuple[str, ...]:
-    provider = enabled.provider
-    kinds = {
-        "access_token": provider.access_token is not None and provider.access_token.issued_to is not None,
-        "id_token": provider.id_token is not None,
-        "code": enabled.takes_codes,
-        "redirect": enabled.takes_codes,
-    }
-    return tuple(kind for kind, taken in kinds.items() if taken)
+    return enabled.client_tokens + (("code", "redirect") if enabled.takes_codes else ())
 
 
 def _note(enabled: Enabled, settings: Settings) -> str:

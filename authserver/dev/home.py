@@ -106,7 +106,7 @@ def client_token() -> Response:
     if stand_in is None:
         raise ApiError("not_found")
     person = next((one for one in stand_in.people if one.subject == body.person), None)
-    if person is None or body.kind not in offline.kinds(enabled_by_name()[body.provider]):
+    if person is None or body.kind not in enabled_by_name()[body.provider].client_tokens:
         raise ApiError("not_found")
     return jsonify(token=offline.client_token(stand_in, person, body.kind))
 
@@ -133,7 +133,7 @@ def _client_tokens(offline_ones: Offline) -> dict[str, dict[str, object]]:
     return {
         name: {
             "label": one.label,
-            "kinds": offline.kinds(enabled[name]),
+            "kinds": enabled[name].client_tokens,
             "people": [
                 {"subject": person.subject, "name": person.name, "email": person.email, "role": person.role}
                 for person in one.people

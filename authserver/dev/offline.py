@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from authserver import clock
 from authserver.dev.people import TAKEN
-from authserver.oauth.registry import Enabled, installed
+from authserver.oauth.registry import installed
 from authserver.settings import PROVIDERS
 from authserver.testing.standins import Person, StandIns
 from authserver.testing.standins.signing import Signing
@@ -34,16 +34,6 @@ def settings_of(offline: Offline) -> dict[str, str]:
         for name, one in offline.items()
         for option, value in one.options().items()
     }
-
-
-def kinds(enabled: Enabled) -> list[str]:
-    """What a client can send of this provider's."""
-    provider = enabled.provider
-    taken = {
-        "access_token": provider.access_token is not None and provider.access_token.issued_to is not None,
-        "id_token": provider.id_token is not None,
-    }
-    return [kind for kind, accepted in taken.items() if accepted]
 
 
 def client_token(stand_in: StandIn, person: Person, kind: str) -> str:

@@ -5,19 +5,15 @@ from pathlib import Path
 from flask import Blueprint, Response, send_from_directory
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from authserver.pages.render import HEADERS as HOSTED_HEADERS
+
 HERE = Path(__file__).parent
 # Own files and own endpoints; the frames are mails' HTML. What forms say is sent by script: none leads anywhere.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-}
+HEADERS = {**HOSTED_HEADERS, "Content-Security-Policy": POLICY}
 
 blueprint = Blueprint("dev", __name__)
 _templates = Environment(

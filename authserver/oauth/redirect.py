@@ -183,7 +183,5 @@ def exchange_link(code: str, verifier: str, caller: Caller, visitor: Visitor) ->
 
 
 def _verifies(verifier: str, bound: Mapping[str, Any]) -> bool:
-    if not verifier.isascii():  # no verifier of anybody's, and authlib raises
-        return False
     challenge: str = create_s256_code_challenge(verifier)  # type: ignore[no-untyped-call]
     return compare_digest(challenge, bound["challenge"])

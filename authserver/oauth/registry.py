@@ -27,6 +27,13 @@ class Enabled:
     client_secret: str = field(default="", repr=False)
 
     @property
+    def client_tokens(self) -> tuple[str, ...]:
+        """The kinds of token that a client can send, by the names of their fields."""
+        by_access_token = self.provider.access_token is not None and self.provider.access_token.issued_to is not None
+        kinds = {"access_token": by_access_token, "id_token": self.provider.id_token is not None}
+        return tuple(kind for kind, taken in kinds.items() if taken)
+
+    @property
     def takes_codes(self) -> bool:
         """Whether people can sign in by redirect, for which most providers want a secret."""
         provider = self.provider

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from authserver.dev.offline import kinds, offline_providers
+from authserver.dev.offline import offline_providers
 from authserver.dev.people import TAKEN
 from authserver.oauth.blueprint import enabled_by_name
 from authserver.testing.standins import StandIns, choose
@@ -27,7 +27,7 @@ def test_a_provider_of_which_anything_is_set_is_ones_own() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_stand_in_gives_client_tokens_that_sign_in(development: Development, name: str) -> None:
     with development.app.app_context():
-        offered = kinds(enabled_by_name()[name])
+        offered = enabled_by_name()[name].client_tokens
     for kind in offered:
         answer = development.sign_in(name, kind, development.client_token(name, kind))
         assert answer.status_code == 200, answer.text

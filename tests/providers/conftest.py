@@ -11,6 +11,7 @@ from flask import Flask
 from authserver.oauth import grant
 from authserver.testing.standins import StandIns, serve
 from tests.conftest import MakeApp
+from tests.providers.redirecting import NEXT
 from tests.providers.signing_in import settings_of
 
 
@@ -29,7 +30,7 @@ def standins(served_standins: StandIns) -> StandIns:
 
 @pytest.fixture
 def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins))
+    return make_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from authserver.oauth import documents, upstream
 from authserver.oauth.documents import COOLDOWN, LIFETIME, Documents
 from authserver.oauth.provider import IdToken, Unavailable, standard_identity
-from tests.conftest import PUBLIC_URL, MakeApp
+from tests.conftest import PUBLIC_URL, Clock, MakeApp
 from tests.factories import assert_error
 from tests.providers.faults import QUICK, SLOW
 from tests.providers.raw_server import Connection, RawServer, Request, serving
@@ -110,13 +110,6 @@ def app_at(make_app: MakeApp, issuer: str, **more: object) -> Flask:
 @pytest.fixture
 def app(make_app: MakeApp, acme: Publisher) -> Flask:
     return app_at(make_app, acme.url)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from authserver.testing.standins import StandIns
-from tests.conftest import MakeApp
 from tests.factories import assert_error
 from tests.providers import conftest
-from tests.providers.redirecting import NEXT, parameters
-from tests.providers.signing_in import settings_of
+from tests.providers.redirecting import parameters
 from tests.security.redirects import (
     arrive,
     assert_refused,
@@ -28,15 +25,11 @@ from tests.security.redirects import (
 
 served_standins = conftest.served_standins
 standins = conftest.standins
+app = conftest.app
 no_secret_is_logged = conftest.no_secret_is_logged
 
 Advance = Callable[[float], None]
 CROWD = 10
-
-
-@pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 def test_s51_a_callback_without_the_state_of_its_browser_is_refused(app: Flask, standins: StandIns) -> None:

@@ -7,11 +7,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from authserver.testing.standins import StandIns
-from tests.conftest import MakeApp
 from tests.factories import assert_error
 from tests.providers import conftest
 from tests.providers.redirecting import NEXT, Flow, parameters
-from tests.providers.signing_in import settings_of
 from tests.security.redirects import (
     arrive,
     assert_refused,
@@ -26,15 +24,11 @@ from tests.security.redirects import (
 
 served_standins = conftest.served_standins
 standins = conftest.standins
+app = conftest.app
 no_secret_is_logged = conftest.no_secret_is_logged
 
 Advance = Callable[[float], None]
 CROWD = 10
-
-
-@pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 WRONG_VERIFIERS = ["x", "canary" * 8, "challenge", "verifier.", "-verifier", "VERIFIER", "a" * 4096]
