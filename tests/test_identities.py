@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from authserver.clock import now
 from authserver.extensions import db
 from authserver.models import Authorization, OneTimeToken, Session, User
-from authserver.oauth import identities
+from authserver.oauth import identities, verify
 from authserver.testing.standins import Person, StandIns
 from authserver.tokens.acting import acting
 from tests.conftest import PUBLIC_URL, MakeApp
@@ -452,3 +452,9 @@ def test_unlinking_shuts_out_who_came_by_it_and_nobody_else(
     assert_error(client.get("/api/me/", headers=thief.bearer), 401, "token_not_valid")
     assert client.get("/api/me/", headers=other.bearer).status_code == 200
     assert client.get("/api/me/", headers=person.bearer).status_code == 200
+
+
+def test_when_somebody_signed_in_is_believed_only_of_what_is_signed() -> None:
+    profile = {"sub": "1", "auth_time": 1_800_000_000, "email": "ada@example.com"}
+    assert verify._completed({"sub": "1"}, profile) == {"sub": "1", "auth_time": None, "email": "ada@example.com"}
+    assert verify._completed({"sub": "1", "auth_time": 1}, profile)["auth_time"] == 1

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from authserver.oauth.upstream import Upstream, UpstreamAsk
 from authserver.testing.standins import StandIns
 from tests.factories import assert_error
 from tests.providers import conftest
@@ -202,3 +203,19 @@ def test_s7_a_code_is_no_other_token_and_no_other_token_is_a_code(
     assert_error(answer, 401, "provider_token_not_valid")
     assert stored(app) == before
     assert flow.exchange(client, code).status_code == 200
+
+
+def test_s29_all_that_one_callback_asks_of_a_provider_has_one_deadline(
+    app: Flask, standins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Upstream] = []
+    ask = Upstream.ask
+
+    def begin(upstream: Upstream) -> UpstreamAsk:
+        begun.append(upstream)
+        return ask(upstream)
+
+    trip = depart(app, standins)
+    monkeypatch.setattr(Upstream, "ask", begin)
+    assert "code" in parameters(open_url(trip.browser, trip.callback()))
+    assert len(begun) == 1
