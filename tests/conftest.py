@@ -91,6 +91,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{copy}"
         return
     url = request.getfixturevalue("migrated_postgres")
+    empty(url)  # a test that serves the whole database of this run may have left something
     yield url
     empty(url)
 
