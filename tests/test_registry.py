@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -142,8 +142,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     """Installs this code as the plugin acme, beside the server's own providers."""
     module = "acme_of_a_test"
     point = EntryPoint("acme", f"{module}:provider", registry.GROUP)
-    installed = entry_points(group=registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints([*installed, point]))
+    points = {**registry._points(), "acme": point}
+    monkeypatch.setattr(registry, "_points", lambda: points)
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(code: str) -> None:

@@ -77,16 +77,17 @@ def send(message: Message) -> None:
 
 def _connect(settings: Settings) -> smtplib.SMTP:
     url = urlsplit(settings.mail_url or "")
-    host, context = url.hostname or "", ssl.create_default_context()
+    host = url.hostname or ""
     server: smtplib.SMTP
     if url.scheme == "smtps":
-        server = smtplib.SMTP_SSL(host, url.port or 465, timeout=SMTP_TIMEOUT, context=context)
+        tls = ssl.create_default_context()
+        server = smtplib.SMTP_SSL(host, url.port or 465, timeout=SMTP_TIMEOUT, context=tls)
     else:
         server = smtplib.SMTP(host, url.port or 587, timeout=SMTP_TIMEOUT)
     try:
         server.ehlo()
         if url.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls(context=context)
+            server.starttls(context=ssl.create_default_context())
             server.ehlo()
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))

@@ -4,7 +4,8 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from flask import current_app
 
@@ -54,12 +55,15 @@ def label(name: str) -> str:
     return enabled.provider.label if enabled else name
 
 
+@cache
+def _points() -> dict[str, EntryPoint]:
+    """Looked for once: all that is installed is gone through, and each provider asks."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
 def installed() -> dict[str, str]:
     """Of each provider that is installed, the distribution that it is from; none of them is imported."""
-    return {
-        point.name: f"{point.dist.name} {point.dist.version}" if point.dist else ""
-        for point in entry_points(group=GROUP)
-    }
+    return {name: f"{point.dist.name} {point.dist.version}" if point.dist else "" for name, point in _points().items()}
 
 
 def enable(
@@ -97,7 +101,7 @@ def _find(kind: str, given: ProviderSettings, factories: Mapping[str, ProviderFa
     """The provider of that name, or of the one that TYPE gives instead."""
     if factories is not None and kind in factories:
         return factories[kind]
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points = _points()
     if kind not in points:
         missing = "" if kind == given.name else " of this TYPE"
         raise SettingsError(
