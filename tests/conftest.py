@@ -24,6 +24,9 @@ from authserver.extensions import db
 from authserver.limits import stores
 from authserver.models import SigningKey
 from authserver.settings import Settings, load
+from tests.cheaper import certificates_read_once as certificates_read_once
+from tests.cheaper import cheap_hashes as cheap_hashes
+from tests.cheaper import real_hashes as real_hashes
 from tests.mails import mails as mails
 from tests.mails import smtp as smtp
 

@@ -19,7 +19,7 @@ def free_port() -> int:
 def served(app: Flask, port: int) -> Iterator[str]:
     """Serves at `http://localhost:<port>` until the block ends."""
     server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://localhost:{port}"

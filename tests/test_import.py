@@ -61,6 +61,7 @@ def summary(imported: int, skipped: int, refused: int, *, dry_run: bool = False)
     return {"imported": imported, "skipped": skipped, "refused": refused, "dry_run": dry_run}
 
 
+@pytest.mark.usefixtures("real_hashes")
 @pytest.mark.parametrize("make_hash", [pbkdf2, bcrypt_sha256, plain_bcrypt, argon2, own])
 def test_who_was_moved_signs_in_with_the_old_password_and_gets_an_argon2id_hash(
     app: Flask, client: FlaskClient, run: Run, make_hash: Callable[[str], str]

@@ -161,6 +161,7 @@ def test_s19_a_reset_ends_every_session_and_verifies_the_address(app: Flask, cli
     assert mails.one(app, person.user["email"]).page.endswith("/account/recover")
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_a_login_replaces_a_hash_of_other_parameters(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +201,7 @@ FOREIGN = [pbkdf2, bcrypt_sha256, plain_bcrypt, django_argon2]
 DJANGOS = "pbkdf2_sha256$1500000$seasalt$P4UiMPVduVWIL/oS1GzH+IofsccjJNM5hUTikBvi5to="
 
 
+@pytest.mark.usefixtures("real_hashes")
 @pytest.mark.parametrize("hashed", FOREIGN)
 @pytest.mark.parametrize("password", [PASSWORD, "pässword wïth áccents", "x" * 80])
 def test_hashes_of_other_servers_are_taken_and_replaced_at_the_first_login(

@@ -60,7 +60,7 @@ def build(folder: Path, code: str) -> None:
 def serving(folder: Path, server: Server) -> Iterator[Site]:
     """Serves the folder's files until the block ends, to a page that asks the given server."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(folder))) as files:
-        thread = threading.Thread(target=files.serve_forever, daemon=True)
+        thread = threading.Thread(target=files.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield Site(f"http://localhost:{files.server_port}", server)

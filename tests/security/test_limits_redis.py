@@ -112,9 +112,12 @@ def test_s60_redis_counts_again_when_it_is_back(
 
 
 def test_s60_a_redis_that_is_silent_is_asked_once_and_then_left_alone(
-    app: Flask, client: FlaskClient, hashes: list[str], forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
+    make_limited: MakeApp, hashes: list[str], forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counters, "REDIS_COOLDOWN", 3600.0)
+    monkeypatch.setattr(stores, "REDIS_TIMEOUT", 1.0)  # this one is an outage
+    app = make_limited()
+    client = app.test_client()
     forwarder.silent = True
     assert statuses(*(guess(client, "p@example.com") for _ in range(12))) == [401] * 10 + [429] * 2
     assert forwarder.connections == 1

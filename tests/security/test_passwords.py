@@ -14,8 +14,10 @@ from authserver.clock import now
 from authserver.extensions import db, fetch_one
 from authserver.models import User
 from authserver.passwords import hashing, policy
+from tests.commands import start
 from tests.conftest import MakeApp
 from tests.factories import PASSWORD, assert_error, log_in, sign_up, signup_body
+from tests.test_passwords import stored_hash
 
 NFC, NFD = "Schl\u00fcssel im Caf\u00e9", "Schlu\u0308ssel im Cafe\u0301"
 
@@ -62,6 +64,7 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_s41_an_unknown_address_costs_the_same_hash(app: Flask, client: FlaskClient, hashes: list[str]) -> None:
     known, provider_only, disabled = (sign_up(client).user["email"] for _ in range(3))
     change_user(app, provider_only, password_hash=None)
@@ -144,6 +147,7 @@ def test_s48_a_lone_surrogate_is_refused(client: FlaskClient, path: str) -> None
     assert_error(answer, 400, "invalid_request", *fields)
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_no_more_hashes_run_at_once_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes 19 MiB: what many logins at once need has to be bounded."""
     running, most = 0, 0
@@ -165,6 +169,7 @@ def test_no_more_hashes_run_at_once_than_there_are_cores(monkeypatch: pytest.Mon
     assert most == hashing.CORES
 
 
+@pytest.mark.usefixtures("real_hashes")
 def test_the_hash_is_what_is_stored_and_the_password_is_not(app: Flask, client: FlaskClient) -> None:
     person = sign_up(client)
     with app.app_context():
@@ -172,6 +177,17 @@ def test_the_hash_is_what_is_stored_and_the_password_is_not(app: Flask, client: 
     assert row is not None
     assert row.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert PASSWORD not in row.password_hash
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_hash_costs_what_it_is_meant_to_wherever_no_test_made_it_cheap(app: Flask, database: str) -> None:
+    """A process of its own knows nothing of `tests/cheaper.py`."""
+    created = start(database, "users", "create", "ada@example.com", "--password-stdin")
+    created.communicate(f"{PASSWORD}\n".encode())
+    assert created.returncode == 0
+    dummy = start(database, code="from authserver.passwords import hashing; print(hashing.DUMMY)")
+    for one in (stored_hash(app, "ada@example.com"), dummy.communicate()[0].decode()):
+        assert one.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 def test_a_login_that_was_overtaken_by_a_password_change_is_refused(

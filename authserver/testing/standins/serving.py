@@ -21,7 +21,7 @@ def serve(*, now: Now = time.time, taken: str = "taken@example.com") -> Iterator
     app.before_request(lambda: standins.asked.append(f"{request.method} {request.path}"))
     for blueprint in standins.blueprints():
         app.register_blueprint(blueprint)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield standins
