@@ -4,8 +4,6 @@ A sentence of ours names the variable and what is expected of it, never its valu
 """
 
 import difflib
-import os
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,9 +12,12 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from authserver.environment import PREFIX as PREFIX
+from authserver.environment import SettingsError as SettingsError
+from authserver.environment import development_secret
+from authserver.environment import environment as environment
 from authserver.values import (
     DatabaseUrl,
     Domains,
@@ -35,7 +36,6 @@ from authserver.values import (
     require_https,
 )
 
-PREFIX = "AUTHSERVER_"
 PROVIDERS = PREFIX + "PROVIDERS__"
 DEVELOPMENT_URL = "http://localhost:8000"
 # Of settings that have no default.
@@ -45,54 +45,110 @@ MISSING = {
 }
 
 
-class SettingsError(Exception):
-    """Why the server cannot start, as one sentence for the operator."""
-
-
 class Settings(BaseModel):
-    """Everything that an operator can set; `docs/settings.md` says what each means."""
+    """Everything that an operator can set. What stands under a setting says what it means, here and in
+    `docs/settings.md`, which is made of it.
+    """
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
     env: Literal["production", "development"] = "production"
+    """`development`, which `authserver dev` sets, makes its own secret, and takes any loopback origin for CORS and
+    address for redirects."""
     secret_key: Secret = Field(repr=False)
+    """At least 32 random bytes; a known sample or a short piece repeated is refused. Every purpose derives its own key
+    from it."""
     secret_key_previous: Secret | None = Field(default=None, repr=False)
+    """The one before, while it is being changed: `authserver migrate` then seals the signing keys anew."""
     signing_algorithm: Literal["ES256", "EdDSA", "HS256"] = "ES256"
+    """`HS256` when no other service verifies. After a change run `authserver migrate`, which makes a key for it; tokens
+    signed before count until they expire."""
     instance_path: Path = Path("instance")
+    """The folder, from the working directory, where the embedded database and the development secret lie."""
     database_url: DatabaseUrl = Field(repr=False)
+    """`postgresql://user:password@host/database` or `sqlite:////absolute/path.db`."""
     redis_url: RedisUrl | None = Field(default=None, repr=False)
+    """`redis://user:password@host:port/0`, or `rediss://` with TLS: counts for the rate limits; without it the database
+    does."""
     public_url: Origin
+    """This server's own address, `scheme://host[:port]`: the issuer of the tokens. In production https, loopback
+    excepted."""
     audience: str
+    """`aud` of our tokens."""
+
     cors_origins: Origins = ()
+    """Exact origins that may call from a browser; `*` is refused in production."""
     redirect_urls: RedirectUrls = ()
+    """Where a [sign-in by redirect](endpoints.md#sign-in-by-redirect) may lead back to, exactly:
+    `https://app.example.com/signed-in`, an app's private scheme as `com.example.app:/signed-in`. Development takes any
+    loopback address too."""
     cookie_samesite: Literal["Lax", "Strict", "None"] = "Lax"
+    """Of the [refresh cookie](endpoints.md#the-refresh-token-in-a-cookie); `None`, on https only, for a frontend on
+    another site."""
+
     access_token_lifetime: Seconds = 3600
+    """How long an access token counts."""
     refresh_token_lifetime: Seconds = 86400
-    fresh_lifetime: Seconds = 600
+    """How long a refresh token counts."""
     refresh_rotation: bool = False
+    """`true`: each refresh token counts once and a refresh answers with the next one; one that is used again after 10
+    seconds ends its session."""
     session_lifetime: Seconds | None = None
+    """From a sign-in, after which nothing refreshes; an access token still lives out its own lifetime."""
+    fresh_lifetime: Seconds = 600
+    """After a sign-in, for which its access token's `fresh` claim says so."""
+
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many proxies in front may be believed when they name the client's address in `X-Forwarded-For`."""
     rate_limits: bool = True
+    """`false` for load tests: no [rate limits](operating.md#rate-limits) at all."""
     rate_limit_login_account: RateLimit = "10 per 5 minutes"
+    """Password checks of one account. These defaults are ten times as much in development; one that is set is as it is
+    set."""
     rate_limit_login_address: RateLimit = "100 per 5 minutes"
+    """Logins from one address."""
     rate_limit_signup_address: RateLimit = "30 per hour"
+    """Sign-ups from one address."""
     rate_limit_provider_address: RateLimit = "300 per 5 minutes"
+    """Sign-ins with a provider from one address."""
     rate_limit_refresh_address: RateLimit = "300 per 5 minutes"
+    """Refused refreshes from one address; accepted ones are not counted."""
     rate_limit_mail_account: RateLimit = "5 per day"
+    """Mails that are asked for to one address, and changes of address of one account."""
     rate_limit_mail_address: RateLimit = "30 per hour"
+    """Mails that are asked for from one address."""
+
     password_min_length: Annotated[int, Field(ge=1, le=256)] = 8
+    """Characters."""
     signup: Literal["open", "invited", "closed"] = "open"
+    """`invited`: only with an invitation to that address; `closed`: no new accounts. For providers' first sign-ins
+    too."""
     signup_domains: Domains = ()
+    """The only e-mail domains that may join without an invitation, exact; a provider's address must be verified to
+    count."""
     email_verification: Literal["off", "optional", "required"] = "optional"
+    """`off`: no mail at sign-up; `optional`: a mail, and all works meanwhile; `required`: no tokens before it is
+    done."""
     email_verify_url: PageUrl | None = None
+    """The page that confirms an address, where it is the frontend's and not the server's own."""
     password_reset_url: PageUrl | None = None
+    """The page that sets a new password, likewise."""
     new_device_mail: bool = True
+    """Tell people of a sign-in from a browser that they did not use in the last 90 days."""
+
     mail_url: MailUrl | None = Field(default=None, repr=False)
+    """`smtp://user:password@host:port` (STARTTLS where it is offered) or `smtps://…`; without it production sends no
+    mail, and development shows mails in the console."""
     mail_from: MailFrom | None = None
+    """The sender's address; `no-reply@` the public URL's host where none is given."""
     app_name: Annotated[str, Field(max_length=100)] = ""
+    """What mails and pages call the application; the public URL's host where none is given."""
     app_url: PageUrl | None = None
+    """The application, where pages lead when they are done."""
     template_path: Folder | None = None
+    """A folder with templates of your own: [mails](operating.md#mails), [pages](operating.md#pages)."""
     providers: dict[str, dict[str, str]] = Field(default={}, repr=False)
+    """A provider's settings: [providers](providers.md)."""
 
     @property
     def session_seconds(self) -> int:
@@ -146,16 +202,6 @@ class Settings(BaseModel):
         ]
 
 
-def environment() -> dict[str, str]:
-    """Our variables, of `.env` in the working directory and of the environment, which wins; an empty one is none."""
-    try:
-        both = {**dotenv_values(Path(".env")), **{name: value for name, value in os.environ.items() if value}}
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", "it is not UTF-8")
-        raise SettingsError(f"the file .env cannot be read: {reason}") from None
-    return {name: value for name, value in both.items() if name.startswith(PREFIX) and value}
-
-
 def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
     """The settings and what the operator should be warned of; raises `SettingsError`."""
     values: dict[str, Any] = {}
@@ -175,7 +221,7 @@ def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str
             warnings.append(f"{variable} is not a setting of authserver and is ignored{hint}")
     try:
         if values.get("env") == "development" and "secret_key" not in values:
-            values["secret_key"] = _development_secret(Path(values.get("instance_path", "instance")))
+            values["secret_key"] = development_secret(Path(values.get("instance_path", "instance")))
         settings = Settings(**values, providers=providers)
         if settings.production and not settings.mail_url:
             warnings.append(f"{PREFIX}MAIL_URL is not set: no mail is sent, so nobody can reset a password")
@@ -194,24 +240,3 @@ def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str
             name = str(first["loc"][0])
             message = f"{PREFIX}{name.upper()}: {MISSING[name] if first['type'] == 'missing' else message}"
         raise SettingsError(message) from None
-
-
-def _development_secret(instance: Path) -> str:
-    """The secret of a development server, made once; whoever else starts at the same time gets the same one."""
-    path = instance / "secret_key"
-    try:
-        instance.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            draft = instance / f".secret_key.{os.getpid()}.{secrets.token_hex(4)}"
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(48))
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        return path.read_text()
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", "secret_key is not text")
-        raise SettingsError(f"{PREFIX}INSTANCE_PATH: cannot keep the development secret there ({reason})") from None

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 # Only leftwards: each imports from those above it, and those of one line from one another. A part is a module or a
 # folder right under authserver/; a new one has to be given its place here.
 ORDER: list[set[str]] = [
-    {"values", "settings", "errors", "extensions", "body", "clock", "visitor", "metrics", "cors", "cookies"},
+    {"environment", "values"},
+    {"settings", "errors", "extensions", "body", "clock", "visitor", "metrics", "cors", "cookies"},
     {"models"},
     {"migrations"},  # the schema's history: what it did must not depend on what the features do now
     {"limits"},

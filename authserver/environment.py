@@ -1,0 +1,44 @@
+"""Where settings come from: the environment, `.env`, and the secret that a development server makes for itself."""
+
+import os
+import secrets
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+PREFIX = "AUTHSERVER_"
+
+
+class SettingsError(Exception):
+    """Why the server cannot start, as one sentence for the operator."""
+
+
+def environment() -> dict[str, str]:
+    """Our variables, of `.env` in the working directory and of the environment, which wins; an empty one is none."""
+    try:
+        both = {**dotenv_values(Path(".env")), **{name: value for name, value in os.environ.items() if value}}
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8")
+        raise SettingsError(f"the file .env cannot be read: {reason}") from None
+    return {name: value for name, value in both.items() if name.startswith(PREFIX) and value}
+
+
+def development_secret(instance: Path) -> str:
+    """The secret of a development server, made once; whoever else starts at the same time gets the same one."""
+    path = instance / "secret_key"
+    try:
+        instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            draft = instance / f".secret_key.{os.getpid()}.{secrets.token_hex(4)}"
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(48))
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", "secret_key is not text")
+        raise SettingsError(f"{PREFIX}INSTANCE_PATH: cannot keep the development secret there ({reason})") from None
