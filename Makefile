@@ -6,7 +6,7 @@ PROJECT := setup.cfg pyproject.toml
 # its tests may share a server or a port. One process: make test ARGS='-n 0'.
 WORKERS := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: run test browser check clean
+.PHONY: run test browser check docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/run
@@ -26,8 +26,14 @@ check: .venv/dev
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 
+docs: .venv/docs
+	@$(BIN)/python -m docs.made
+	@rm -rf build/docs
+	@$(BIN)/python -m sphinx -q -E -a -W --keep-going -c docs -d build/doctrees . build/docs
+	@echo "The docs: file://$(CURDIR)/build/docs/docs/index.html"
+
 clean:
-	rm -rf .venv
+	rm -rf .venv build
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,7 +47,7 @@ clean:
 	@$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
-.venv/test .venv/browser .venv/dev: .venv/%: .venv/python $(PROJECT)
+.venv/test .venv/browser .venv/dev .venv/docs: .venv/%: .venv/python $(PROJECT)
 	@echo "Installing what '$*' needs into .venv, once ..."
 	@$(BIN)/python -m pip install -qq --editable '.[test,$*]'
 	@touch $@

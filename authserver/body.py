@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from email_validator import EmailNotValidError, validate_email
 from flask import Response, request
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from authserver.errors import ApiError
 
@@ -52,9 +52,14 @@ def email_address(value: str) -> str:
 
 Text = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_text)]
 Name = Annotated[str, StringConstraints(max_length=150), AfterValidator(_name)]
-Email = Annotated[str, AfterValidator(email_address)]
-Password = Text  # its rule belongs to passwords/policy.py, for a login must take what an older rule let through
-Token = Annotated[str, StringConstraints(min_length=1, max_length=16384, pattern=r"^[\x21-\x7e]+$")]
+Email = Annotated[str, AfterValidator(email_address), Field(description="an e-mail address")]
+# Its rule belongs to passwords/policy.py, for a login must take what an older rule let through.
+Password = Annotated[Text, Field(description="a password")]
+Token = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=16384, pattern=r"^[\x21-\x7e]+$"),
+    Field(description="ASCII without spaces"),
+]
 
 Shape = TypeVar("Shape", bound=Body)
 

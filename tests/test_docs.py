@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,12 +18,12 @@ from authserver.events.record import Happened
 from authserver.limits import Limit
 from authserver.oauth.registry import enabled_providers
 from authserver.settings import Settings, load
+from docs import made
+from tests.blocks import ROOT, block
 from tests.conftest import PUBLIC_URL, SECRET, MakeApp, Run
 from tests.factories import sign_up
 from tests.providers.shipped import NAMES, factory, settings_of
 from tests.serving import free_port, served
-
-ROOT = Path(__file__).parents[1]
 
 
 def text(name: str) -> str:
@@ -38,12 +37,8 @@ def rows(name: str) -> list[list[str]]:
     return [row for row in cells if not row[0].startswith("---")]
 
 
-def blocks(name: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text(name), re.S)
-
-
 def test_every_setting_is_documented_with_its_default() -> None:
-    documented = {row[0].strip("`"): row[1] for row in rows("docs/settings.md") if row[0].startswith("`AUTHSERVER_")}
+    documented = {row[0].strip("`"): row[2] for row in rows("docs/settings.md") if row[0].startswith("`AUTHSERVER_")}
     fields = Settings.model_fields
     names = {f"AUTHSERVER_{name.upper()}" for name in fields} - {"AUTHSERVER_PROVIDERS"}
     assert documented.keys() == names | {"AUTHSERVER_PROVIDERS__<NAME>__<OPTION>"}
@@ -119,10 +114,10 @@ def test_every_event_is_documented() -> None:
     assert {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)} == set(Happened)
 
 
-@pytest.mark.parametrize("language", ["json", "csv"])
-def test_the_guides_files_of_people_can_be_imported(run: Run, language: str) -> None:
-    (people,) = blocks("docs/operating.md", language)
-    kind = {"json": "jsonl", "csv": "csv"}[language]
+@pytest.mark.parametrize(
+    ("kind", "people"), [("jsonl", block("docs/operating.md", "json")), ("csv", block("docs/operating.md", "csv"))]
+)
+def test_the_guides_files_of_people_can_be_imported(run: Run, kind: str, people: str) -> None:
     result = run("users", "import", "-", "--format", kind, stdin=people)
     assert result.stdout == "2 imported, 0 here already, 0 refused.\n"
 
@@ -146,7 +141,7 @@ def test_every_provider_has_its_row_of_what_to_send() -> None:
 
 
 def test_the_guides_provider_of_the_kind_oidc_is_set_as_it_stands() -> None:
-    variables, *_ = blocks("docs/providers.md", "sh")
+    variables = block("docs/providers.md", "sh")
     options = dict(line.removeprefix("AUTHSERVER_PROVIDERS__ACME__").split("=", 1) for line in variables.splitlines())
     assert options.pop("TYPE") == "oidc"
     assert options.pop("CLIENT_ID")
@@ -165,7 +160,7 @@ def test_every_dependency_is_explained() -> None:
 
 
 def test_the_readmes_provider_settings_start(make_app: MakeApp) -> None:
-    (variables,) = (block for block in blocks("README.md", "sh") if block.startswith("AUTHSERVER_PROVIDERS__"))
+    variables = block("README.md", "sh", "AUTHSERVER_PROVIDERS__")
     settings, warnings = load(
         {
             "AUTHSERVER_SECRET_KEY": SECRET,
@@ -179,7 +174,7 @@ def test_the_readmes_provider_settings_start(make_app: MakeApp) -> None:
 
 @pytest.mark.skipif(not shutil.which("jq") and not os.environ.get("CI"), reason="jq is not installed")
 def test_the_readmes_walk_through_runs_as_it_stands(make_app: MakeApp) -> None:
-    (script,) = (block for block in blocks("README.md", "sh") if "/api/signup/" in block)
+    script = block("README.md", "sh", "/api/signup/")
     port = free_port()
     with served(make_app(env="development", public_url=f"http://localhost:{port}"), port) as url:
         script = script.replace("http://localhost:8000", url)
@@ -191,7 +186,7 @@ def test_the_readmes_walk_through_runs_as_it_stands(make_app: MakeApp) -> None:
 
 
 def test_the_readmes_flask_api_takes_our_access_tokens_and_no_others(make_app: MakeApp) -> None:
-    (source,) = (block for block in blocks("README.md", "python") if "PyJWKClient" in block)
+    source = block("README.md", "python", "PyJWKClient")
     assert len([line for line in source.splitlines() if line.strip()]) <= 20
     port = free_port()
     app = make_app(env="development", public_url=f"http://localhost:{port}")
@@ -206,12 +201,35 @@ def test_the_readmes_flask_api_takes_our_access_tokens_and_no_others(make_app: M
             assert hello(token).status_code == 401
 
 
+def test_the_cases_of_the_security_page_are_listed_by_its_command() -> None:
+    command = block("docs/security.md", "sh", "grep")
+    ran = subprocess.run(
+        ["bash", "-eu", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    numbers = {int(one) for line in ran.stdout.splitlines() for one in re.findall(r"(?<=[_ ]s)\d+(?=_)", line)}
+    assert numbers >= set(range(1, 60))
+
+
+def test_the_files_of_the_security_page_are_there() -> None:
+    named = {name for row in rows("docs/security.md") for name in re.findall(r"`([\w/]+(?:\.py|/))`", row[-1])}
+    assert len(named) > 15
+    for name in named:
+        assert (ROOT / name if name.startswith("providers/") else ROOT / "authserver" / name).exists(), name
+
+
+def test_what_is_made_of_the_code_is_what_the_code_says_now() -> None:
+    for page, expected in made.pages().items():
+        assert page.read_text() == expected, f"{page.name} is behind the code: `make docs` renews it"
+
+
 def test_the_guides_files_are_those_of_the_plugin_that_is_tested() -> None:
     """tests/plugin/: its own test runs with the others, and test_package.py installs it."""
-    (project,) = blocks("docs/providers.md", "toml")
-    provider, test, *_ = blocks("docs/providers.md", "python")
-    (layout,) = blocks("docs/providers.md", "text")
-    files = {"pyproject.toml": project, "authserver_example.py": provider, "test_authserver_example.py": test}
+    layout = block("docs/plugins.md", "text")
+    files = {
+        "pyproject.toml": block("docs/plugins.md", "toml"),
+        "authserver_example.py": block("docs/plugins.md", "python", '"""Example.'),
+        "test_authserver_example.py": block("docs/plugins.md", "python", "POST /introspect"),
+    }
     assert layout.split()[1:] == list(files)
     for name, source in files.items():
         assert source == text(f"tests/plugin/{name}")

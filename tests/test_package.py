@@ -8,14 +8,20 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_string
 from pathlib import Path
 from zipfile import ZipFile
 
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from authserver.testing.kit.server import serving
+from tests.blocks import block
+from tests.e2e import servers
+from tests.e2e.page import filled, tool
 from tests.factories import signup_body
 from tests.serving import free_port
 from tests.test_start import PATIENCE, ROOT, gunicorn, production, started, variables
@@ -29,18 +35,22 @@ CONFIG.read(ROOT / "setup.cfg")
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy: in the tree itself, what an earlier build left lying in build/ would get into it."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (source / "tests").mkdir()
-    (source / "tests" / "__init__.py").touch()  # which must not get in
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "wsgi.py", "gunicorn.conf.py"):
-        shutil.copy(ROOT / name, source)
+    source, target = source_of_the_wheel(tmp_path_factory.mktemp("source")), tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(source)]
     built = subprocess.run(command, capture_output=True, text=True, timeout=180)
     check_built(built)
     (found,) = target.iterdir()
     return found
+
+
+def source_of_the_wheel(folder: Path) -> Path:
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tests").mkdir()
+    (folder / "tests" / "__init__.py").touch()  # which must not get in
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "wsgi.py", "gunicorn.conf.py"):
+        shutil.copy(ROOT / name, folder)
+    return folder
 
 
 def check_built(built: "subprocess.CompletedProcess[str]") -> None:
@@ -56,19 +66,23 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def environment(wheel: Path, folder: Path) -> str:
-    """The interpreter of an environment that has the wheel and, to be quick, borrows the libraries of this one.
-
-    They are borrowed by a line in a .pth file, so that they come after the wheel, and so that a checkout that is
-    installed among them in editable mode, which is a .pth file too, is not found.
-    """
+    """The interpreter of an environment that has the wheel and, to be quick, borrows the libraries of this one."""
     venv.create(folder, symlinks=True)
     executable = str(folder / "bin" / "python")
     command = [sys.executable, "-m", "pip", "--quiet", "--python", executable, "install", "--no-deps", "--no-index"]
     subprocess.run([*command, str(wheel)], check=True, timeout=180)
+    borrow(folder)
+    return executable
+
+
+def borrow(folder: Path) -> None:
+    """By a line in a .pth file, so that they come after the wheel, and so that a checkout that is installed among them
+
+    in editable mode, which is a .pth file too, is not found.
+    """
     (packages,) = folder.glob("lib/python*/site-packages")
     borrowed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     (packages / "borrowed.pth").write_text("\n".join(borrowed))
-    return executable
 
 
 def outside(env: dict[str, str]) -> dict[str, str]:
@@ -161,10 +175,52 @@ def test_an_installed_server_migrates_and_serves_a_sign_up(python: str, tmp_path
         assert status == 400, "and the list of common passwords"
 
 
-# A provider that is a package of its own: docs/providers.md, step by step
+# In production, as the README says
 
-GUIDE = (ROOT / "docs" / "providers.md").read_text()
-_, INSTALL_AND_TEST, SWITCH_ON, BUILD = re.findall(r"```sh\n(.*?)```", GUIDE, re.S)
+
+@pytest.fixture
+def no_database_yet(postgres: str) -> Iterator[str]:
+    """The address of one that `authserver migrate` has to create."""
+    url = make_url(postgres)
+    yield url.set(database=f"{url.database}_production").render_as_string(hide_password=False)
+    with psycopg.connect(postgres, autocommit=True) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {url.database}_production WITH (FORCE)")
+
+
+def test_the_readmes_production_starts_and_serves(
+    no_database_yet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip fetches nothing but what it builds with: gunicorn and the others are borrowed."""
+    monkeypatch.setattr(servers, "PATIENCE", 180)  # seconds: the wheel is built first
+    tool("openssl")
+    database = {"postgresql://user:password@host/authserver": no_database_yet}
+    script = filled(block("README.md", "sh", "gunicorn wsgi:app"), database)
+    source = source_of_the_wheel(tmp_path / "source")
+    programs = tmp_path / "environment" / "bin"
+    venv.create(programs.parent, symlinks=True)
+    borrow(programs.parent)
+    for name in ("gunicorn", "pip"):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{programs}/python" -m {name} "$@"\n')
+        (programs / name).chmod(0o755)
+    port = free_port()
+    settings = {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PIP_NO_DEPS": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "BIND": f"127.0.0.1:{port}",
+        "WEB_CONCURRENCY": "1",
+    }
+    with servers.running(["bash", "-eu", "-c", script], source, port, settings) as server:
+        assert servers.call("POST", f"{server.url}/api/signup/", signup_body()).status == 201
+        assert servers.call("GET", f"{server.url}/api/auth/").body == []
+    assert "Successfully installed authserver" in server.log.read_text()
+
+
+# A provider that is a package of its own: docs/plugins.md, step by step
+
+INSTALL_AND_TEST = block("docs/plugins.md", "sh", "pytest")
+SWITCH_ON = block("docs/plugins.md", "sh", "authserver providers")
+BUILD = block("docs/plugins.md", "sh", "pip wheel")
 
 
 @dataclass(frozen=True)

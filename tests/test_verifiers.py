@@ -10,15 +10,20 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from tests.blocks import block
 from tests.conftest import MakeApp
 from tests.e2e.page import tool
 from tests.factories import PASSWORD, sign_up
 from tests.npm import installed
 from tests.serving import free_port, served
-from tests.test_docs import blocks
 
 NODE = Path(__file__).with_name("verifiers")
-DOCS = "docs/verifying.md"
+BLOCKS = {
+    "joserfc": block("docs/verifying.md", "python", "joserfc"),
+    "fastapi": block("docs/verifying.md", "python", "fastapi"),
+    "SIMPLE_JWT": block("docs/verifying.md", "python", "SIMPLE_JWT"),
+    "jose": block("docs/verifying.md", "js", "jose"),
+}
 # Behind a block of the docs: `verdict` is the user's id, or None where the token is refused as it should be.
 DRIVERS = {
     "joserfc": """
@@ -83,9 +88,8 @@ def run(command: list[str], folder: Path, given: object = None) -> object:
 
 def command_for(name: str, url: str, folder: Path) -> list[str]:
     """Writes the docs' block and its driver as one program."""
-    (block,) = (block for block in blocks(DOCS, "js" if name == "jose" else "python") if name in block)
-    assert len([line for line in block.splitlines() if line.strip()]) <= 21
-    program = block.replace("http://localhost:8000", url) + DRIVERS[name]
+    assert len([line for line in BLOCKS[name].splitlines() if line.strip()]) <= 21
+    program = BLOCKS[name].replace("http://localhost:8000", url) + DRIVERS[name]
     if name == "jose":
         (folder / "node_modules").symlink_to(installed(NODE))
         (folder / "verify.mjs").write_text(program)

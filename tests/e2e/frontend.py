@@ -1,7 +1,6 @@
 """A frontend on an origin of its own, which signs in by redirect with the JavaScript of docs/endpoints.md."""
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.e2e.page import ROOT
+from tests.blocks import block
 from tests.e2e.react_site import Site, serving
 from tests.e2e.servers import Server
 
@@ -21,9 +20,7 @@ PATIENCE = 20_000  # milliseconds
 
 
 def documented_script() -> str:
-    (block,) = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "endpoints.md").read_text("utf-8"), re.S)
-    assert "export async function begin(" in block
-    return str(block)
+    return block("docs/endpoints.md", "js", "export async function begin(")
 
 
 @contextmanager

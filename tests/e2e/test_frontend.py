@@ -1,9 +1,10 @@
 """docs/frontend.md in Chromium: its page, its example application, and its proxies."""
 
 import getpass
-import re
+import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,21 @@ import pytest
 
 from authserver.testing import standins as providers
 from authserver.testing.standins import Person, StandIns
+from tests.blocks import block
 from tests.e2e.client_page import Tab, Visitor, hosting, visitors, write_page
-from tests.e2e.page import ADDRESS, ROOT, tool
-from tests.e2e.servers import Server, developing, make_checkout, running, sign_up, wait_until_expired
+from tests.e2e.page import ADDRESS, ROOT, filled, tool
+from tests.e2e.servers import (
+    PATIENCE,
+    Server,
+    call,
+    developing,
+    end,
+    listening,
+    make_checkout,
+    running,
+    sign_up,
+    wait_until_expired,
+)
 from tests.factories import PASSWORD
 from tests.npm import installed
 from tests.serving import free_port
@@ -43,10 +56,6 @@ http {
 """
 
 
-def blocks(name: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / name).read_text(), re.S)
-
-
 @pytest.fixture(scope="module")
 def standins() -> Iterator[StandIns]:
     with providers.serve() as standins:
@@ -68,7 +77,7 @@ def server(standins: StandIns, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_the_guides_page_runs_as_it_stands(browser: "Browser", server: Server, tmp_path: Path) -> None:
-    (page,) = blocks("docs/frontend.md", "html")
+    page = block("docs/frontend.md", "html")
     (tmp_path / "index.html").write_text('<link rel="icon" href="data:,">' + page.replace(ADDRESS, server.url))
     with hosting(tmp_path) as origin, browser.new_context() as context:
         tab = context.new_page()
@@ -82,7 +91,7 @@ def test_the_guides_page_runs_as_it_stands(browser: "Browser", server: Server, t
 
 
 def test_the_readmes_lines_run_as_they_stand(browser: "Browser", server: Server, tmp_path: Path) -> None:
-    (lines,) = (block for block in blocks("README.md", "js") if "createClient" in block)
+    lines = block("README.md", "js", "createClient")
     sign_up(server, email="grace@example.com", password="nanoseconds 1906", password_confirm="nanoseconds 1906")
     assert len(lines.splitlines()) == 3
     script = lines.replace(ADDRESS, server.url) + "document.title = JSON.stringify(auth.user);"
@@ -93,9 +102,32 @@ def test_the_readmes_lines_run_as_they_stand(browser: "Browser", server: Server,
         tab.wait_for_function("document.title.includes('grace@example.com')")
 
 
+def test_the_first_minutes_page_signs_in_from_another_origin(
+    browser: "Browser", server: Server, tmp_path: Path
+) -> None:
+    page = block("docs/first-minute.md", "html")
+    email, password = "ada@example.org", "analytical engine"
+    assert email in page
+    assert password in page
+    call("POST", f"{server.url}/api/signup/", {"email": email, "password": password, "password_confirm": password})
+    (tmp_path / "index.html").write_text('<link rel="icon" href="data:,">' + page.replace(ADDRESS, server.url))
+    port = free_port()
+    command = filled(block("docs/first-minute.md", "sh", "http.server"), {"5173": str(port)})
+    process = subprocess.Popen(shlex.split(command), cwd=tmp_path, start_new_session=True)
+    try:
+        until = time.monotonic() + PATIENCE
+        while not listening(port) and time.monotonic() < until:
+            time.sleep(0.05)
+        with browser.new_context() as context:
+            tab = context.new_page()
+            tab.goto(f"http://localhost:{port}/")
+            tab.wait_for_function(f"document.title === '{email}'")
+    finally:
+        end(process)
+
+
 def test_the_guides_hook_is_the_examples() -> None:
-    hook, _ = blocks("docs/frontend.md", "js")
-    assert (EXAMPLE / "src" / "useUser.js").read_text() == hook
+    assert (EXAMPLE / "src" / "useUser.js").read_text() == block("docs/frontend.md", "js", "useSyncExternalStore")
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +200,7 @@ def use(tab: Tab, visitor: Visitor) -> None:
 
 
 def test_vite_serves_the_api_under_its_own_host(browser: "Browser", standins: StandIns, tmp_path: Path) -> None:
-    _, config = blocks("docs/frontend.md", "js")
+    config = block("docs/frontend.md", "js", "proxy:")
     variables = {"AUTHSERVER_TRUSTED_PROXIES": "1", "AUTHSERVER_ACCESS_TOKEN_LIFETIME": "3"}
     port = free_port()
     vite = installed(EXAMPLE) / "vite" / "bin" / "vite.js"
@@ -196,7 +228,7 @@ def test_nginx_serves_the_api_under_its_own_host_on_plain_http_by_name_too(
 ) -> None:
     """At a name that is not loopback, where there is neither `crypto.subtle` nor a lock."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin") or tool("nginx")
-    (location,) = blocks("docs/frontend.md", "nginx")
+    location = block("docs/frontend.md", "nginx")
     port = free_port()
     origin = f"http://{BY_NAME}:{port}"
     variables = {

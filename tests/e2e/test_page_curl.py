@@ -2,14 +2,16 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.blocks import block
 from tests.conftest import SECRET
-from tests.e2e.page import ADDRESS, between, filled, tool
+from tests.e2e.page import ADDRESS, ROOT, between, filled, tool
 from tests.e2e.servers import Server, call, environment, running, sign_up
 
 LIFETIME = 3  # seconds: the page's 60 minutes
@@ -62,9 +64,14 @@ def assert_works(script: str, server: Server, folder: Path) -> None:
     assert (refused.status, refused.body) == (401, EXPIRED)
 
 
+def make(line: str) -> list[str]:
+    """A documented `make`. What it installs is there, since the tests run; again would change it under them."""
+    program, target = shlex.split(line, comments=True)
+    return [tool(program), f"--old-file=.venv/{target}", target]
+
+
 def test_the_curl_example_works_with_make_run(script: str, checkout: Path) -> None:
-    # What .venv/run installs is there, since the tests run; installing it again would change it under them.
-    command = [tool("make"), "--old-file=.venv/run", "run"]
+    command = make(block("docs/first-minute.md", "sh", "make run"))
     with running(command, checkout, 8000, {"AUTHSERVER_ACCESS_TOKEN_LIFETIME": str(LIFETIME)}) as server:
         assert_works(script, server, checkout)
 
@@ -82,3 +89,15 @@ def test_the_curl_example_works_with_gunicorn(script: str, checkout: Path, datab
     subprocess.run(migrate, cwd=checkout, env=environment(checkout, settings), check=True, timeout=60)
     with running([sys.executable, "-m", "gunicorn", "wsgi:app"], checkout, 8000, settings) as server:
         assert_works(script, server, checkout)
+
+
+def test_the_readmes_two_commands_serve_and_test(checkout: Path) -> None:
+    serve, test = map(make, block("README.md", "sh", "make run").splitlines())
+    with running(serve, checkout, 8000, {}) as server:
+        assert call("GET", f"{server.url}/api/me/").status == 401
+    for name in ("authserver", "providers", "tests"):
+        (checkout / name).symlink_to(ROOT / name)
+    env = environment(checkout, {"ARGS": "-n 0 tests/test_redirect.py"})
+    ran = subprocess.run(test, cwd=checkout, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "branch coverage: " in ran.stdout

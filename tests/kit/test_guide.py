@@ -1,20 +1,23 @@
-"""The other providers in docs/providers.md, each tested by the kit as the guide says. The first is tests/plugin/."""
+"""The other providers in docs/plugins.md, each tested by the kit as the guide says. The first is tests/plugin/."""
 
-import re
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
-FIRST, TEST, CODES, ID_TOKENS, ID_TOKENS_TEST = re.findall(r"```python\n(.*?)```", GUIDE, re.S)
+from tests.blocks import block
+
+FIRST = block("docs/plugins.md", "python", '"""Example.')
+TEST = block("docs/plugins.md", "python", "POST /introspect")
+CODES = block("docs/plugins.md", "python", "authorize_url")
+ID_TOKENS = block("docs/plugins.md", "python", "import IdToken")
+ID_TOKENS_TEST = block("docs/plugins.md", "python", "claims = ")
 
 
 def module_of(source: str) -> Any:
     module = ModuleType("authserver_example")
-    exec(compile(source, "docs/providers.md", "exec"), module.__dict__)
+    exec(compile(source, "docs/plugins.md", "exec"), module.__dict__)
     return module
 
 

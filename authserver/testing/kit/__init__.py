@@ -8,7 +8,7 @@ class TestExample(ProviderKit):
     options = {"API_URL": "{upstream}"}
     answers = {"POST /introspect": {"client_id": CLIENT_ID, "sub": SUBJECT, "active": True}, ...}
 
-docs/providers.md leads through it; `declared.py` says what there is to declare.
+docs/plugins.md leads through it; `declared.py` says what there is to declare.
 """
 
 from authserver.testing.kit.access_tokens import AccessTokenTests

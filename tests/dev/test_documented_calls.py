@@ -1,0 +1,42 @@
+"""The calls of README.md and docs/first-minute.md that need no client, typed into a shell against `authserver dev`."""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from authserver.dev.people import TAKEN
+from tests.blocks import block
+from tests.dev.conftest import Development
+from tests.e2e.page import ADDRESS, filled, tool
+
+
+@pytest.fixture(autouse=True)
+def curl() -> None:
+    tool("curl")
+
+
+def typed(script: str, development: Development) -> Any:
+    """What a shell prints, as JSON."""
+    script = filled(script, {ADDRESS: development.url})
+    ran = subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(ran.stdout)
+
+
+def test_a_token_of_the_providers_signs_in(development: Development) -> None:
+    token = development.client_token("google", "access_token")
+    call = filled(block("README.md", "sh", "GOOGLE_TOKEN"), {"GOOGLE_TOKEN": token})
+    assert typed(call, development)["user"]["first_name"] == "Ada"
+
+
+def test_somebody_who_is_there_from_the_beginning_logs_in(development: Development) -> None:
+    answer = typed(block("docs/first-minute.md", "sh", "/api/login/"), development)
+    assert (answer["user"]["email"], set(answer)) == (TAKEN, {"access", "refresh", "user"})
+
+
+def test_a_forgotten_password_is_in_the_mailbox(development: Development) -> None:
+    assert "detail" in typed(block("docs/first-minute.md", "sh", "/api/password/forgot/"), development)
+    mailbox = development.client.get("/mailbox", base_url=development.url).text
+    assert TAKEN in mailbox
+    assert "/password/reset#token=" in mailbox
