@@ -24,6 +24,10 @@ POLL = 5.0  # seconds until a mail is seen that another process queued, or whose
 SMTP_TIMEOUT = 20.0
 
 _wake = threading.Event()
+# Held while the thread is at work, and by who forks: a lock of SQLite's or of Python's that it held just then would be
+# held in the child for ever.
+_at_work = threading.Lock()
+os.register_at_fork(before=_at_work.acquire, after_in_parent=_at_work.release, after_in_child=_at_work.release)
 
 
 def start(app: Flask) -> None:
@@ -111,7 +115,7 @@ def _run(app: Flask) -> None:
     while True:
         _wake.clear()
         try:
-            with app.app_context():
+            with _at_work, app.app_context():
                 while deliver_due():
                     pass
         except SQLAlchemyError as error:
