@@ -21,6 +21,7 @@ from authserver.oauth.documents import Documents
 from authserver.oauth.provider import ProviderFactory
 from authserver.oauth.registry import enabled_providers
 from authserver.oauth.upstream import Upstream
+from authserver.pages import account, signin
 from authserver.settings import Settings, SettingsError, load
 from authserver.tokens.keys import KeyRing
 
@@ -66,6 +67,11 @@ def create_app(
     if not settings.production:
         app.before_request(refuse_foreign_host)
         app.register_blueprint(mailbox)
+    if settings.pages:
+        app.register_blueprint(signin.blueprint)
+        app.register_blueprint(account.blueprint)
+    if settings.pages and settings.production:  # in development it is the home page's
+        app.add_url_rule("/", view_func=signin.entrance)
     enabled = enabled_providers(settings, providers)
     app.extensions["authserver.providers"] = {one.name: one for one in enabled}
     for one in enabled:

@@ -11,6 +11,7 @@ from authserver.emails.views import blueprint as emails
 from authserver.errors import ApiError
 from authserver.events.views import blueprint as events
 from authserver.oauth.views import blueprint as oauth
+from authserver.pages.signup import blueprint as signup
 from authserver.pages.views import blueprint as pages
 from authserver.passwords.views import blueprint as passwords
 from authserver.sessions.transport import blueprint as transport
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 blueprint = Blueprint("core", __name__)
-for feature in (accounts, client, emails, events, oauth, pages, passwords, sessions, tokens, transport):
+for feature in (accounts, client, emails, events, oauth, pages, passwords, sessions, signup, tokens, transport):
     blueprint.register_blueprint(feature)
 
 

@@ -1,4 +1,7 @@
-"""Who may call from a browser: exact origins, on every answer, errors included (contract: BROWSER.md)."""
+"""Who may call from a browser: exact origins, on every answer, errors included (contract: BROWSER.md).
+
+Pages are no part of it: who is signed in on one is no script's business.
+"""
 
 import logging
 import re
@@ -12,6 +15,7 @@ from authserver.settings import Settings
 log = logging.getLogger(__name__)
 
 LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z")
+CALLED = r"/(?!(account|signin|signout|signup|password|email|mailbox|dev)(/|$)).*"  # all but pages
 MOST_NAMED = 100  # refused origins that are named in the log, each once: whoever asks chooses what stands there
 
 
@@ -22,7 +26,8 @@ def allow_origins(app: Flask, settings: Settings) -> None:
     def name_refused_origin(response: Response) -> Response:
         """What the browser shows is "network error": the reason can be found here."""
         origin = request.headers.get("Origin")
-        refused = origin not in (None, settings.public_url) and "Access-Control-Allow-Origin" not in response.headers
+        called = re.fullmatch(CALLED, request.path) and origin not in (None, settings.public_url)
+        refused = called and "Access-Control-Allow-Origin" not in response.headers
         if origin and refused and origin not in named and len(named) < MOST_NAMED:
             named.add(origin)
             log.warning("refused to be called from %.100r: it is not among AUTHSERVER_CORS_ORIGINS", origin)
@@ -46,6 +51,7 @@ def _options(settings: Settings) -> CorsOptionsInput:
         if not settings.production:
             origins.append(LOOPBACK_ORIGIN)
     return {
+        "resources": CALLED,
         "origins": origins,
         "supports_credentials": origins != ["*"],
         "send_wildcard": True,

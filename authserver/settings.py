@@ -145,6 +145,9 @@ class Settings(BaseModel):
     """What mails and pages call the application; the public URL's host where none is given."""
     app_url: PageUrl | None = None
     """The application, where pages lead when they are done."""
+    pages: bool = True
+    """`false`: no [pages](endpoints.md#pages) to sign in on and for one's account; those behind the links in mails
+    stay, and `/signup` for invitations."""
     template_path: Folder | None = None
     """A folder with templates of your own: [mails](operating.md#mails), [pages](operating.md#pages)."""
     providers: dict[str, dict[str, str]] = Field(default={}, repr=False)

@@ -60,7 +60,11 @@ def test_every_rate_limit_is_a_setting_and_is_explained() -> None:
 
 
 def documented_path(rule: str) -> str:
-    slash = "" if rule.endswith((".json", ".js", ".ts")) or rule == "/pages/<name>" else "/"
+    slash = (
+        ""
+        if rule.endswith((".json", ".js", ".ts")) or rule in ("/", "/pages/<name>", "/.well-known/change-password")
+        else "/"
+    )
     return re.sub(r"<uuid:\w+>", "<id>", rule).replace("/auth/apple", "/auth/<name>") + slash
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from flask import Flask
@@ -12,8 +13,10 @@ from werkzeug.test import TestResponse
 from authserver import body, errors
 from authserver.emails.outbox import claim_due
 from authserver.emails.render import DEFAULT_LANGUAGE, LANGUAGES, Message
-from authserver.oauth import blueprint, redirect
-from authserver.pages import render
+from authserver.events.record import Happened
+from authserver.oauth import application, blueprint, codes, identities, redirect
+from authserver.pages import access, detour, forms, render
+from authserver.passwords import flows as passwords
 from authserver.passwords import policy
 from tests.conftest import PUBLIC_URL, MakeApp
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
@@ -249,31 +252,61 @@ def test_pages_speak_the_readers_language(make_app: MakeApp, asked: str, languag
 
 
 def sentences() -> Iterator[str]:
-    """What a page can say: its templates' words, and the sentences of the flows behind them."""
+    """What a page can say: its templates' words, what our pages say of what was done, and what the flows refuse."""
     for template in TEMPLATES.glob("*.html"):
-        for words in re.findall(r'_\("(.+?)"(?: % \w+)?\)', template.read_text()):
+        for words in re.findall(r'\b_\("(.+?)"(?: % \w+)?\)', template.read_text()):
             yield words.replace("%d", "{n}")
+    yield from access.NOTICES.values()
+    yield from access.EVENTS.values()
     yield from body.SENTENCES.values()
-    for raised in re.findall(r'invalid\("\w+", f?"(.+?)"\)', Path(policy.__file__).read_text()):
-        yield re.sub(r"{\w+}", "{n}", raised)
-    for raised in re.findall(r'ValueError\("(.+?\.)"\)', Path(body.__file__).read_text()):
+    yield from (usual for _, usual in errors.CODES.values())
+    yield identities.TAKEN
+    for raised in re.findall(r'ValueError\("(.+?\.)"\)', source(body)):
         yield raised
-    for code in ("invalid_request", "one_time_token_not_valid", "account_exists", "origin_not_allowed"):
-        yield errors.CODES[code][1]
-    for module in (blueprint, redirect):
-        assert module.__file__
-        yield from re.findall(r'ApiError\(\s*"\w+", "(.+?)"\s*\)', Path(module.__file__).read_text())
-    for code in ("signup_not_allowed", "throttled", "not_found"):
-        yield errors.CODES[code][1]
-    for code in ("method_not_allowed", "request_too_large", "server_error", "temporarily_unavailable"):
-        yield errors.CODES[code][1]
+    for module in (policy, passwords):
+        for raised in re.findall(r'invalid\("\w+", f?"(.+?)"\)', source(module)):
+            yield re.sub(r"{\w+}", "{n}", raised)
+    for module in (application, redirect):
+        yield from re.findall(r'invalid\((?:"next"|doubled\[0\]), "(.+?)"\)', source(module))
+    for module in (blueprint, codes, redirect, forms, detour):
+        yield from re.findall(r'ApiError\(\s*"\w+", "(.+?)"\s*\)', source(module))
 
 
-def test_every_sentence_of_a_page_is_translated() -> None:
-    for language in set(LANGUAGES) - {DEFAULT_LANGUAGE}:
-        words = render._words(language)
-        assert set(sentences()) - words.keys() == set(), language
-        assert all(english.count("{") == other.count("{") for english, other in words.items())
+def source(module: ModuleType) -> str:
+    return Path(str(module.__file__)).read_text()
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {DEFAULT_LANGUAGE}))
+def test_every_sentence_of_a_page_is_translated_and_nothing_else(language: str) -> None:
+    words = render._words(language)
+    assert set(sentences()) - words.keys() == set()
+    assert words.keys() - set(sentences()) == set()
+    for english, other in words.items():
+        assert sorted(re.findall(r"{\w+}", english)) == sorted(re.findall(r"{\w+}", other)), english
+
+
+def test_what_the_api_says_to_programs_is_said_in_other_words_to_people() -> None:
+    assert render._words("en").keys() <= set(sentences())
+
+
+def test_no_word_of_a_template_escapes_its_translation() -> None:
+    """What the test above looks for are calls with the sentence itself; each other one shows what Python gave it."""
+    given = r"_\((?!\")(.+?)\)"
+    found = {name for template in TEMPLATES.glob("*.html") for name in re.findall(given, template.read_text())}
+    assert found == {"alert", "notice", "sentence", "words.get(event.type, event.type"}
+    bare = r">\s*[A-Za-z][a-z]+[^<{]*<"
+    assert [words for template in TEMPLATES.glob("*.html") for words in re.findall(bare, template.read_text())] == []
+
+
+def test_everything_that_happens_has_its_words() -> None:
+    assert access.EVENTS.keys() == set(Happened)
+
+
+def test_the_docs_name_every_template_and_file() -> None:
+    documented = (Path(__file__).parents[1] / "docs" / "operating.md").read_text()
+    for folder in (TEMPLATES, TEMPLATES.parent / "static"):
+        for file in folder.iterdir():
+            assert re.search(rf"`(pages/(static/)?)?{re.escape(file.name)}`", documented), file.name
 
 
 def test_everything_on_a_page_is_escaped(make_app: MakeApp) -> None:

@@ -1,4 +1,7 @@
-"""The page behind an invitation's link: the sign-up of the API, with its rules, and no session of its own."""
+"""The page behind an invitation's link where the hosted pages are off: the sign-up of the API, and no session.
+
+What it does with the pages, a sign-in included, is in `test_signin_page.py`; its rules are the same.
+"""
 
 import re
 from collections.abc import Callable
@@ -24,6 +27,11 @@ EMAIL = "ada@example.com"
 REFUSED = errors.CODES["signup_not_allowed"][1]
 MADE = "<h1>Your account is made</h1>"
 MAILED = "A mail with a link is on its way: confirm your address, then sign in."
+
+
+@pytest.fixture
+def make_app(make_app: MakeApp) -> MakeApp:
+    return lambda **changes: make_app(**{"pages": False, **changes})
 
 
 def invite(app: Flask, email: str = EMAIL) -> str:

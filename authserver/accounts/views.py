@@ -6,6 +6,7 @@ from authserver.body import Body, Email, Name, Password, Token, no_content, read
 from authserver.errors import invalid
 from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_account, limit_address
+from authserver.models import Session, User
 from authserver.passwords.policy import check_new_password
 from authserver.sessions.answer import user_json
 from authserver.sessions.transport import signed_in_answer
@@ -62,9 +63,14 @@ def newcomer(body: SignupBody) -> flows.Newcomer:
 def login() -> Response:
     """A sign-in with e-mail address and password."""
     body = read(LoginBody)
+    return signed_in_answer(*log_in(body.email, body.password))
+
+
+def log_in(email: str, password: str) -> tuple[User, Session]:
+    """The same for each who asks: the API, under both its names, and the page."""
     limit_address(Limit.LOGIN_ADDRESS)
-    limit_account(Limit.LOGIN_ACCOUNT, body.email)
-    return signed_in_answer(*flows.log_in(body.email, body.password, visitor()))
+    limit_account(Limit.LOGIN_ACCOUNT, email)
+    return flows.log_in(email, password, visitor())
 
 
 @blueprint.post("/token")
@@ -74,9 +80,7 @@ def token() -> Response:
     email = body.email or body.username
     if email is None:
         raise invalid("username", "This field is required.")
-    limit_address(Limit.LOGIN_ADDRESS)
-    limit_account(Limit.LOGIN_ACCOUNT, email)
-    return signed_in_answer(*flows.log_in(email, body.password, visitor()), only_tokens=True)
+    return signed_in_answer(*log_in(email, body.password), only_tokens=True)
 
 
 @blueprint.get("/me")

@@ -22,10 +22,9 @@ from authserver.dev.people import PASSWORD, still_here
 from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings
 from authserver.oauth.blueprint import enabled_by_name
-from authserver.oauth.registry import Enabled
 from authserver.pages.forms import require_own_origin
+from authserver.pages.onward import by_redirect
 
-FIRST = ("google", "facebook", "microsoft", "github")
 FURTHEST = timedelta(days=3650)  # from the present
 _moving = Lock()
 
@@ -74,7 +73,7 @@ def home() -> ResponseReturnValue:
         version=version("authserver"),
         database=running.database,
         instance=settings.instance_path.absolute(),
-        providers=_providers(),
+        providers=by_redirect(),
         offline=running.offline,
         client_tokens=_client_tokens(running.offline),
         people=still_here(),
@@ -114,13 +113,6 @@ def client_token() -> Response:
 def _running() -> Running:
     running: Running = current_app.extensions["authserver.running"]
     return running
-
-
-def _providers() -> list[Enabled]:
-    """Those with a button: a plugin's first, then the best known."""
-    by_name = {name: one for name, one in enabled_by_name().items() if one.takes_codes}
-    known = [by_name.pop(name) for name in (*FIRST, *_running().offline) if name in by_name]
-    return [*by_name.values(), *known]
 
 
 def _time() -> dict[str, object]:

@@ -28,19 +28,25 @@ def verify() -> Response:
 @blueprint.post("/verify/resend")
 def resend() -> ResponseReturnValue:
     """Sends the verification mail again; answers alike for every address."""
-    email = read(EmailBody).email
-    limit_address(Limit.MAIL_ADDRESS)
-    limit_account(Limit.MAIL_ACCOUNT, email)
-    flows.resend(email, visitor())
+    ask_again(read(EmailBody))
     return jsonify(detail="If this address is waiting to be confirmed, a mail is on its way."), 202
+
+
+def ask_again(body: EmailBody) -> None:
+    limit_address(Limit.MAIL_ADDRESS)
+    limit_account(Limit.MAIL_ACCOUNT, body.email)
+    flows.resend(body.email, visitor())
 
 
 @blueprint.post("/change")
 @freshly_signed_in
 def change(caller: Caller) -> ResponseReturnValue:
     """Asks for another address, which counts once its mail is confirmed."""
-    email = read(EmailBody).email
-    limit_account(Limit.MAIL_ACCOUNT, caller.id)
-    limit_account(Limit.MAIL_ACCOUNT, f"change to {email}")
-    flows.request_change(caller.id, caller.session_id, email, visitor())
+    ask_change(caller, read(EmailBody))
     return jsonify(detail="A mail with a link is on its way to the new address."), 202
+
+
+def ask_change(caller: Caller, body: EmailBody) -> None:
+    limit_account(Limit.MAIL_ACCOUNT, caller.id)
+    limit_account(Limit.MAIL_ACCOUNT, f"change to {body.email}")
+    flows.request_change(caller.id, caller.session_id, body.email, visitor())

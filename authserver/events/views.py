@@ -27,11 +27,12 @@ def event_json(event: Event) -> dict[str, str | None]:
 @signed_in
 def events(caller: Caller) -> Response:
     """What happened to one's account, newest first; `before` (an id) and `limit` page on."""
-    found = flows.events_of(caller.id, _before(), _limit())
+    found = flows.events_of(caller.id, before(), _limit())
     return jsonify([event_json(event) for event in found])
 
 
-def _before() -> UUID | None:
+def before() -> UUID | None:
+    """The event of this query after which the list goes on; raises `invalid_request`."""
     text = request.args.get("before")
     try:
         return UUID(text) if text else None

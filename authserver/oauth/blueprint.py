@@ -1,29 +1,28 @@
 """One blueprint per provider, under `/api/auth/<name>`: signing in with what a client has, and by redirect."""
 
-from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Blueprint, Response, current_app, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
-from pydantic import StringConstraints
 
-from authserver.body import Body, Shape, Text, Token, read, validated, whole_body
+from authserver.body import Body, Text, Token, read, whole_body
+from authserver.clock import now
 from authserver.cookies import read_cookies, set_cookie
 from authserver.errors import UNREACHABLE, ApiError, database_error, invalid
 from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_address
-from authserver.oauth import grant, identities, linking
+from authserver.oauth import codes, grant, identities, linking
 from authserver.oauth import redirect as redirects
+from authserver.oauth.application import asked, back
 from authserver.oauth.registry import Enabled
 from authserver.oauth.verify import Credential, SentAccessToken, SentIdToken, asking, identify
 from authserver.sessions.transport import signed_in_answer
 from authserver.tokens.guard import Caller, signed_in
+from authserver.tokens.issue import access_token
 from authserver.values import with_query
 from authserver.visitor import visitor
 
-AppState = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00]*$")]
-Challenge = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
-Next = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+COOKIE = "flow-{}"  # of one flow, named by its state
 DECLINED = {"access_denied", "user_cancelled_authorize", "user_cancelled_login"}  # the latter Apple's and LinkedIn's
 
 
@@ -36,13 +35,6 @@ class ProviderBody(Body):
     code: Token | None = None
     redirect_uri: Text | None = None
     code_verifier: Text | None = None
-
-
-class LoginQuery(Body):
-    next: Next
-    code_challenge: Challenge
-    code_challenge_method: Text = "S256"
-    state: AppState | None = None
 
 
 def enabled_by_name() -> dict[str, Enabled]:
@@ -72,11 +64,13 @@ def require_redirects(enabled: Enabled) -> None:
         raise ApiError("not_found", "This provider is not set up for signing in by redirect.")
 
 
+def login_url(enabled: Enabled) -> str:
+    return f"{current_settings().public_url}/api/auth/{enabled.name}/login/"
+
+
 def provider_blueprint(enabled: Enabled) -> Blueprint:
     name = enabled.name
     blueprint = Blueprint(f"auth_{name}", __name__, url_prefix=f"/api/auth/{name}")
-    cookie = "flow-{}".format
-    same_site = "None" if enabled.provider.form_post else "Lax"  # a form that the provider posts brings no Lax cookie
 
     @blueprint.post("")
     def sign_in() -> Response:
@@ -93,41 +87,57 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
         credential = read_credential()
         limit_address(Limit.PROVIDER_ADDRESS)
         proved = identify(enabled, credential)
-        return jsonify(access=identities.reauthenticate(caller, name, proved, visitor()))
+        identities.reauthenticate(caller, name, proved, visitor())
+        return jsonify(access=access_token(caller.id, caller.session_id, authenticated_at=now()))
 
     @blueprint.get("/login")
     def login() -> ResponseReturnValue:
         """Sends the browser to the provider, for a sign-in or, with the ticket of a link, for linking."""
         require_redirects(enabled)
-        elsewhere = _at_public_url()
+        elsewhere = at_public_url()
         if elsewhere:
             return redirect(elsewhere)
         limit_address(Limit.PROVIDER_ADDRESS)
-        wanted = _wanted(name)
-        try:
-            begun = redirects.begin(name, wanted)
-            with asking(enabled) as (ask, documents):
-                url = grant.authorize_url(enabled, documents, ask, begun.state, begun.secret)
-        except (ApiError, *UNREACHABLE) as error:
-            return _back(wanted, _said(error))
-        response = redirect(url)
-        set_cookie(response, cookie(begun.state), begun.secret, int(redirects.LIFETIME.total_seconds()), same_site)
-        return response
+        return to_provider(enabled, _wanted(name))
 
     @blueprint.route("/callback", methods=["GET", "POST"] if enabled.provider.form_post else ["GET"])
     def callback() -> ResponseReturnValue:
         """Where the provider sends the browser back to; goes on to the frontend with a code or an error."""
         came = _parameters()
         state = came.get("state", "")
-        wanted = redirects.finish(name, state, read_cookies(cookie(state)))
-        response = _back(wanted, _answer(enabled, came, read_cookies(cookie(state))[0], wanted))
-        set_cookie(response, cookie(state), "", 0, same_site)
+        secrets = read_cookies(COOKIE.format(state))
+        wanted = redirects.finish(name, state, secrets)
+        response = back(wanted, _answer(enabled, came, secrets[0], wanted))
+        set_cookie(response, COOKIE.format(state), "", 0, _same_site(enabled))
         return response
 
     return blueprint
 
 
-def _at_public_url() -> str:
+def to_provider(enabled: Enabled, wanted: redirects.Request) -> Response:
+    """Leads the browser to the provider, or back where that cannot be."""
+    try:
+        begun = redirects.begin(enabled.name, wanted)
+        with asking(enabled) as (ask, documents):
+            url = grant.authorize_url(enabled, documents, ask, begun.state, begun.secret)
+    except (ApiError, *UNREACHABLE) as error:
+        return back(wanted, _said(error))
+    response = Response(status=302, headers={"Location": url})
+    set_flow_cookie(response, begun, _same_site(enabled))
+    return response
+
+
+def set_flow_cookie(response: Response, begun: redirects.Begun, same_site: str = "Lax") -> None:
+    """Binds to this browser what was begun, one cookie each, so that two tabs may be under way."""
+    set_cookie(response, COOKIE.format(begun.state), begun.secret, int(redirects.LIFETIME.total_seconds()), same_site)
+
+
+def _same_site(enabled: Enabled) -> str:
+    """A form that the provider posts brings no Lax cookie."""
+    return "None" if enabled.provider.form_post else "Lax"
+
+
+def at_public_url() -> str:
     """The same under AUTHSERVER_PUBLIC_URL, where the cookie belongs; "" where the request came there.
 
     It is tried once: behind a proxy that does not pass the host on, every request seems to come elsewhere.
@@ -141,18 +151,7 @@ def _at_public_url() -> str:
 def _wanted(name: str) -> redirects.Request:
     if "ticket" in request.args:
         return redirects.take(name, request.args["ticket"])
-    query = _query(LoginQuery)
-    if query.code_challenge_method != "S256":
-        raise invalid("code_challenge_method", "S256 is the only one.")
-    redirects.check_next(query.next)
-    return redirects.Request(query.next, query.code_challenge, query.state)
-
-
-def _query(shape: type[Shape]) -> Shape:
-    doubled = [field for field, values in request.args.lists() if len(values) > 1]
-    if doubled:
-        raise invalid(doubled[0], "This came twice.")
-    return validated(shape, request.args.to_dict())
+    return asked()
 
 
 def _parameters() -> dict[str, str]:
@@ -195,13 +194,4 @@ def _code(enabled: Enabled, came: dict[str, str], secret: str, wanted: redirects
         callback=came,
     )
     identity = identify(enabled, code).identity
-    return redirects.code_for(enabled.name, identity, wanted, visitor())
-
-
-def _back(wanted: redirects.Request, answer: dict[str, str]) -> Response:
-    """To the frontend; its page's own address, which has the code in it, is told to nobody (RFC 9700 §4.2.4)."""
-    if wanted.state is not None:
-        answer = {**answer, "state": wanted.state}
-    response = Response(status=303, headers={"Location": with_query(wanted.next, answer)})
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    return codes.code_for(enabled.name, identity, wanted, visitor())

@@ -41,6 +41,12 @@ def derived(secret: str, purpose: str) -> str:
     return urlsafe_b64encode(digest(secret.encode(), purpose.encode(), sha256)).rstrip(b"=").decode()
 
 
+def challenge(verifier: str) -> str:
+    """What goes ahead of a verifier (RFC 7636 §4.2)."""
+    made: str = create_s256_code_challenge(verifier)  # type: ignore[no-untyped-call]
+    return made
+
+
 def authorize_url(enabled: Enabled, documents: Documents, ask: Ask, state: str, secret: str) -> str:
     """Where to send the browser; raises `Unavailable` where the provider has to be asked first and does not answer."""
     provider = enabled.provider
@@ -50,8 +56,7 @@ def authorize_url(enabled: Enabled, documents: Documents, ask: Ask, state: str, 
         raise Unavailable("no authorization endpoint")
     more = dict(provider.authorize_params)
     if provider.pkce:
-        challenge = create_s256_code_challenge(derived(secret, "verifier"))  # type: ignore[no-untyped-call]
-        more |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+        more |= {"code_challenge": challenge(derived(secret, "verifier")), "code_challenge_method": "S256"}
     if "openid" in provider.scopes:
         more["nonce"] = derived(secret, "nonce")
     if provider.form_post:

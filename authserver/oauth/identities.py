@@ -22,7 +22,6 @@ from authserver.oauth.verify import Proved
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import acting
 from authserver.tokens.guard import Caller
-from authserver.tokens.issue import access_token
 from authserver.tokens.one_time import Purpose
 from authserver.visitor import Visitor
 
@@ -86,8 +85,8 @@ def unlink(user_id: UUID, session_id: UUID, identity_id: UUID, enabled: Collecti
     wake()
 
 
-def reauthenticate(caller: Caller, name: str, proved: Proved, visitor: Visitor) -> str:
-    """A fresh access token of the same session, for an identity of this account whose person signed in just now.
+def reauthenticate(caller: Caller, name: str, proved: Proved, visitor: Visitor) -> None:
+    """By an identity of this account whose person signed in just now; raises where it is none.
 
     A provider that does not say when (`auth_time`) may have let an old session of its own pass.
     """
@@ -101,5 +100,4 @@ def reauthenticate(caller: Caller, name: str, proved: Proved, visitor: Visitor) 
         if user is None or user.id != caller.id:
             raise ApiError("provider_token_not_valid", "This is not an identity of this account.")
         acting(transaction, caller.id, caller.session_id)
-        record(transaction, Happened.REAUTHENTICATED, visitor, caller.id, caller.session_id)
-    return access_token(caller.id, caller.session_id, fresh=True)
+        sessions.reauthenticated(transaction, user, caller.session_id, visitor)

@@ -1,36 +1,24 @@
 """Sign-in by redirect, from the frontend to a provider and back with a one-use code (RFC 6749, 7636, 9700).
 
-A row stands for each browser that is under way, and only that browser has the secret of its cookie. The code that goes
-back counts once, for a minute, and only together with the verifier of the frontend that began.
+A row stands for each browser that is under way, and only that browser has the secret of its cookie. What goes back:
+`codes.py`.
 """
 
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
-from hmac import compare_digest
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from sqlalchemy import delete
 
 from authserver.clock import now
-from authserver.emails.delivery import wake
 from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings, writing
-from authserver.models import Authorization, Identity, Session, User
-from authserver.oauth import provider
-from authserver.oauth.identities import link
-from authserver.oauth.linking import with_account
-from authserver.sessions import flows as sessions
-from authserver.tokens.acting import acting, locked
-from authserver.tokens.guard import Caller
-from authserver.tokens.one_time import Purpose, digest, issue, look_up, redeem
+from authserver.models import Authorization
+from authserver.tokens.one_time import digest
 from authserver.values import is_loopback, redirect_url
-from authserver.visitor import Visitor
 
 LIFETIME = timedelta(minutes=10)  # for the person to sign in at the provider
 ID = re.compile(r"[\w-]{22}", re.ASCII)  # of whatever else comes the database is not asked: NUL would be its error
@@ -133,55 +121,3 @@ def _taken(name: str, state: str, secret_hash: str | None) -> Request:
             "invalid_request", "This sign-in was not begun in this browser, or took too long. Please begin again."
         )
     return Request(*found[2:])
-
-
-def code_for(name: str, identity: provider.Identity, request: Request, visitor: Visitor) -> str:
-    """The code that goes back to the frontend: of the identity's account, or of an identity that is to be linked."""
-    bound = {"challenge": request.code_challenge, "provider": name}
-    if request.user_id is None or request.session_id is None:
-        return with_account(
-            name,
-            identity,
-            visitor,
-            lambda transaction, user: issue(transaction, user.id, Purpose.SIGN_IN, "", bound),
-        )
-    linking = {**bound, "session_id": str(request.session_id), "identity": asdict(identity)}
-    with writing() as transaction:
-        acting(transaction, request.user_id, request.session_id)
-        return issue(transaction, request.user_id, Purpose.LINK, "", linking)
-
-
-def links(code: str) -> bool:
-    """Whether this code links an identity, for which its exchange has to come from the session that asked."""
-    return look_up(code, Purpose.SIGN_IN, Purpose.LINK).purpose is Purpose.LINK
-
-
-def exchange(code: str, verifier: str, visitor: Visitor) -> tuple[User, Session]:
-    """The session that a code is worth; a wrong verifier uses it up. Raises `one_time_token_not_valid`."""
-    session = None
-    with writing() as transaction:
-        redeemed = redeem(transaction, code, Purpose.SIGN_IN)
-        user = locked(transaction, redeemed.user_id)
-        bound = redeemed.code or {}
-        if user is not None and user.disabled_at is None and _verifies(verifier, bound):
-            session = sessions.start(transaction, user, visitor, bound["provider"])
-    if user is None or session is None:
-        raise ApiError("one_time_token_not_valid")
-    wake()
-    return user, session
-
-
-def exchange_link(code: str, verifier: str, caller: Caller, visitor: Visitor) -> Identity:
-    """The identity that is linked now; in another session than it was begun in, or without its verifier, it is not."""
-    with writing() as transaction:
-        bound = redeem(transaction, code, Purpose.LINK).code or {}
-    if bound["session_id"] != str(caller.session_id):
-        raise ApiError("token_not_valid")
-    if not _verifies(verifier, bound):
-        raise ApiError("one_time_token_not_valid")
-    return link(caller.id, caller.session_id, bound["provider"], provider.Identity(**bound["identity"]), visitor)
-
-
-def _verifies(verifier: str, bound: Mapping[str, Any]) -> bool:
-    challenge: str = create_s256_code_challenge(verifier)  # type: ignore[no-untyped-call]
-    return compare_digest(challenge, bound["challenge"])

@@ -5,18 +5,12 @@ from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Token, no_content, read
 from authserver.errors import ApiError
-from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_address
+from authserver.oauth import codes
 from authserver.oauth import identities as flows
 from authserver.oauth import redirect as redirects
-from authserver.oauth.blueprint import (
-    AppState,
-    Challenge,
-    Next,
-    enabled_by_name,
-    read_credential,
-    require_redirects,
-)
+from authserver.oauth.application import AppState, Challenge, Next
+from authserver.oauth.blueprint import enabled_by_name, login_url, read_credential, require_redirects
 from authserver.oauth.registry import Enabled
 from authserver.oauth.verify import identify
 from authserver.sessions.transport import signed_in_answer
@@ -45,7 +39,7 @@ def providers() -> Response:
             {
                 "name": one.name,
                 "label": one.provider.label,
-                "login_url": _login_url(one) if one.takes_codes else None,
+                "login_url": login_url(one) if one.takes_codes else None,
             }
             for one in enabled_by_name().values()
         ]
@@ -56,12 +50,12 @@ def providers() -> Response:
 def exchange() -> ResponseReturnValue:
     """What a redirect's code is worth: a session, or an identity that is linked to the session that asked."""
     body = read(ExchangeBody)
-    if redirects.links(body.code):
+    if codes.links(body.code):
         caller, _ = authenticate()
         with challenging():
-            linked = redirects.exchange_link(body.code, body.code_verifier, caller, visitor())
+            linked = codes.exchange_link(body.code, body.code_verifier, caller, visitor())
         return jsonify(flows.identity_json(linked)), 201
-    return signed_in_answer(*redirects.exchange(body.code, body.code_verifier, visitor()))
+    return signed_in_answer(*codes.exchange(body.code, body.code_verifier, visitor()))
 
 
 @blueprint.get("/identities")
@@ -93,7 +87,7 @@ def link_by_redirect(caller: Caller, name: str) -> Response:
     redirects.check_next(body.next)
     limit_address(Limit.PROVIDER_ADDRESS)
     wanted = redirects.Request(body.next, body.code_challenge, body.state, caller.id, caller.session_id)
-    return jsonify(url=f"{_login_url(enabled)}?ticket={redirects.begin_later(name, wanted)}")
+    return jsonify(url=f"{login_url(enabled)}?ticket={redirects.begin_later(name, wanted)}")
 
 
 @blueprint.delete("/identities/<uuid:identity_id>")
@@ -109,7 +103,3 @@ def _enabled(name: str) -> Enabled:
     if enabled is None:
         raise ApiError("not_found")
     return enabled
-
-
-def _login_url(enabled: Enabled) -> str:
-    return f"{current_settings().public_url}/api/auth/{enabled.name}/login/"

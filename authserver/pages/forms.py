@@ -5,12 +5,16 @@ from urllib.parse import parse_qsl
 
 from flask import request
 
-from authserver.body import whole_body
+from authserver.body import Body, whole_body
 from authserver.errors import ApiError
 from authserver.extensions import current_settings
 
 MOST_FIELDS = 20
 CODES = {"token", "invitation"}  # what a mail brings
+
+
+class NoBody(Body):
+    """A form of one button."""
 
 
 def require_own_origin() -> None:
@@ -44,7 +48,7 @@ def fields() -> dict[str, str]:
 
 def typed(sent: Mapping[str, str]) -> dict[str, str]:
     """What the form shows again when something is wrong: all but passwords."""
-    return {name: value for name, value in sent.items() if not name.startswith("password")}
+    return {name: value for name, value in sent.items() if "password" not in name}
 
 
 def _tidy(token: str) -> str:

@@ -1,4 +1,6 @@
-"""A page's words and headers. The words are English in the templates; `words/<language>.json` has the other languages.
+"""A page's words and headers. The words are English in the templates; `words/<language>.json` has the other languages,
+
+and in English what the API says to programs.
 
 An operator's own folder (AUTHSERVER_TEMPLATE_PATH) comes first: `pages/<template>.html`, `pages/static/<file>`.
 """
@@ -8,31 +10,52 @@ import re
 from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Response, request, send_from_directory
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import NotFound
 
-from authserver.emails.render import DEFAULT_LANGUAGE, best_language
+from authserver.emails.render import best_language
 from authserver.errors import ApiError
 from authserver.extensions import current_settings
+from authserver.values import is_private
 from authserver.visitor import visitor
 
 HERE = Path(__file__).parent
+NOTHING: dict[str, object] = {
+    "done": False,
+    "pending": False,
+    "typed": {},
+    "token": "",
+    "errors": {},
+    "alert": "",
+    "code": "",
+    "notice": "",
+    "who": None,
+}
 NUMBER = re.compile(r"\d+")
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "form-action {}; frame-ancestors 'none'; base-uri 'none'"
+)
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": POLICY.format("'self'"),
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",  # with no-referrer a form's Origin would be null
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
-def render(template: str, status: int = 200, **facts: object) -> Response:
-    """The page in the language that its reader likes best of those there are."""
+def render(template: str, status: int = 200, leads_to: str = "", **facts: Any) -> Response:
+    """The page in the language that its reader likes best of those there are.
+
+    `leads_to` is an application's address, to which its form leads by a redirect.
+    """
     settings = current_settings()
     language = best_language(visitor().languages)
     html = (
@@ -45,17 +68,30 @@ def render(template: str, status: int = 200, **facts: object) -> Response:
             invited_only=settings.signup == "invited",
             language=language,
             _=translator(language),
-            **{"done": False, "pending": False, "typed": {}, "token": "", "errors": {}, "alert": "", **facts},
+            **{**NOTHING, "hosted": settings.pages, **facts},
         )
     )
-    return Response(html, status, HEADERS, mimetype="text/html")
+    response = Response(html, status, HEADERS, mimetype="text/html")
+    if leads_to and not is_private(leads_to):
+        # The scheme and not the origin: Chromium holds to it each redirect after the form, the application's own too.
+        response.headers["Content-Security-Policy"] = POLICY.format(f"'self' {urlsplit(leads_to).scheme}:")
+    return response
+
+
+def see_other(location: str) -> Response:
+    return Response(status=303, headers={"Location": location})
 
 
 def as_page(response: Response) -> Response:
     """The same error as a page for a person; its status and what else its headers say stay."""
     error = response.get_json()
-    facts = {"alert": error["detail"], "error_id": error.get("error_id")}
-    page = render("error", response.status_code, signing_in=request.path.startswith("/api/"), **facts)
+    # Of what is wrong with a query only this is for a person; a field's name may be anybody's text.
+    sentences = error.get("errors", {}).get("next", [error["detail"]])
+    facts = {"alert": sentences[0], "error_id": error.get("error_id")}
+    path = request.path
+    facts["signing_in"] = path.startswith(("/api/", "/sign"))
+    facts["inside"] = path.startswith("/account") and not path.startswith("/account/recover")
+    page = render("error", response.status_code, **facts)
     for name, value in response.headers:
         if not name.startswith("Content-"):
             page.headers.setdefault(name, value)
@@ -94,8 +130,6 @@ def translator(language: str) -> Callable[[str], str]:
 
 @cache
 def _words(language: str) -> dict[str, str]:
-    if language == DEFAULT_LANGUAGE:
-        return {}
     words: dict[str, str] = json.loads((HERE / "words" / f"{language}.json").read_text("utf-8"))
     return words
 

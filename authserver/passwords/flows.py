@@ -15,19 +15,22 @@ from authserver.models import Identity, Session, User
 from authserver.passwords.hashing import hash_password, matches
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import acting, holder, locked
-from authserver.tokens.issue import access_token
 from authserver.tokens.one_time import Purpose, Redeemed, kill_all, kill_later_recoveries, look_up, redeem
 from authserver.visitor import Visitor
 
 
-def reauthenticate(user_id: UUID, session_id: UUID, password: str, visitor: Visitor) -> str:
-    """A fresh access token of the same session for the right password; raises `invalid_request` for a wrong one."""
+def reauthenticate(user_id: UUID, session_id: UUID, password: str, visitor: Visitor) -> None:
+    """Raises `invalid_request` for a password that is not the account's."""
     found = fetch_one(select(User.password_hash).where(User.id == user_id))
     if not matches(found.password_hash if found else None, password):
         raise invalid("password", "This password is not right.")
     with writing() as transaction:
-        record(transaction, Happened.REAUTHENTICATED, visitor, user_id, session_id)
-    return access_token(user_id, session_id, fresh=True)
+        sessions.reauthenticated(transaction, acting(transaction, user_id, session_id), session_id, visitor)
+
+
+def has_password(user_id: UUID) -> bool:
+    found = fetch_one(select(User.password_hash).where(User.id == user_id))
+    return found is not None and found.password_hash is not None
 
 
 def change(user_id: UUID, session_id: UUID, current: str | None, fresh: bool, new: str, visitor: Visitor) -> None:

@@ -2,10 +2,12 @@ from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Email, Password, Token, no_content, read
+from authserver.clock import now
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.passwords import flows
 from authserver.passwords.policy import check_new_password
 from authserver.tokens.guard import Caller, authenticate, challenging, is_fresh, signed_in
+from authserver.tokens.issue import access_token
 from authserver.visitor import visitor
 
 blueprint = Blueprint("passwords", __name__, url_prefix="/api")
@@ -39,9 +41,13 @@ class RecoverBody(Body):
 @signed_in
 def reauthenticate(caller: Caller) -> Response:
     """Makes the session's access token fresh again, by password."""
-    body = read(ReauthenticateBody)
+    confirm(caller, read(ReauthenticateBody))
+    return jsonify(access=access_token(caller.id, caller.session_id, authenticated_at=now()))
+
+
+def confirm(caller: Caller, body: ReauthenticateBody) -> None:
     limit_account(Limit.LOGIN_ACCOUNT, caller.id)
-    return jsonify(access=flows.reauthenticate(caller.id, caller.session_id, body.password, visitor()))
+    flows.reauthenticate(caller.id, caller.session_id, body.password, visitor())
 
 
 @blueprint.post("/password/change")
@@ -49,32 +55,41 @@ def change() -> Response:
     """Sets another password; every other session is over."""
     caller, claims = authenticate()
     body = read(ChangeBody)
+    with challenging():
+        change_password(caller, body, is_fresh(claims))
+    return no_content()
+
+
+def change_password(caller: Caller, body: ChangeBody, fresh: bool) -> None:
     check_new_password(body.password, body.password_confirm, caller.email)
     if body.current_password is not None:
         limit_account(Limit.LOGIN_ACCOUNT, caller.id)
-    fresh = is_fresh(claims)
-    with challenging():
-        flows.change(caller.id, caller.session_id, body.current_password, fresh, body.password, visitor())
-    return no_content()
+    flows.change(caller.id, caller.session_id, body.current_password, fresh, body.password, visitor())
 
 
 @blueprint.post("/password/forgot")
 def forgot() -> ResponseReturnValue:
     """Mails a link to set a new password; answers alike for every address."""
-    email = read(ForgotBody).email
-    limit_address(Limit.MAIL_ADDRESS)
-    limit_account(Limit.MAIL_ACCOUNT, email)
-    flows.forgot(email, visitor())
+    ask_reset(read(ForgotBody))
     return jsonify(detail="If this address has an account, a mail is on its way."), 202
+
+
+def ask_reset(body: ForgotBody) -> None:
+    limit_address(Limit.MAIL_ADDRESS)
+    limit_account(Limit.MAIL_ACCOUNT, body.email)
+    flows.forgot(body.email, visitor())
 
 
 @blueprint.post("/password/reset")
 def reset() -> Response:
     """Sets a new password by a mail's token; every session is over."""
-    body = read(ResetBody)
+    reset_password(read(ResetBody))
+    return no_content()
+
+
+def reset_password(body: ResetBody) -> None:
     check_new_password(body.password, body.password_confirm, flows.address_of_reset(body.token))
     flows.reset(body.token, body.password, visitor())
-    return no_content()
 
 
 @blueprint.post("/account/recover")

@@ -39,7 +39,7 @@ def user_json(user: Person) -> dict[str, Any]:
 
 def signed_in_json(user: User, session: Session) -> dict[str, Any]:
     return {
-        "access": access_token(user.id, session.id, fresh=True),
+        "access": access_token(user.id, session.id, authenticated_at=session.last_authenticated_at),
         "refresh": refresh_token(user.id, session.id, 0, session.created_at, session.expires_at),
         "user": user_json(user),
     }

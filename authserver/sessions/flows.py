@@ -1,5 +1,5 @@
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select, update
@@ -9,26 +9,36 @@ from authserver.clock import now
 from authserver.emails.notices import notify
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
-from authserver.extensions import current_settings, db, writing
+from authserver.extensions import current_settings, db, fetch_one, writing
 from authserver.models import Session, User
 from authserver.sessions.devices import is_known
+from authserver.tokens.acting import locked
 from authserver.tokens.verify import Kind, verify
 from authserver.visitor import Visitor
 
+COARSE = timedelta(minutes=5)  # how exact `last_used_at` is where nothing else has to be written
 
-def start(transaction: Transaction, user: User, visitor: Visitor, method: str) -> Session:
+
+def start(
+    transaction: Transaction, user: User, visitor: Visitor, method: str, *, page: Session | None = None
+) -> Session:
     """A new session of the user's, written in the caller's transaction.
 
-    `method` is "password" or the name of the provider. A browser not seen before is told of by mail.
+    `method` is "password" or the name of the provider. A browser not seen before is told of by mail. One that a page's
+    session gives to an application is as fresh as that, and no longer from the sign-in to its end; who signed in was
+    told then, and what brings the code may be the application's server.
     """
     begun = now()
-    if current_settings().new_device_mail and not is_known(transaction, user.id, visitor):
+    signed_in = page.last_authenticated_at if page else begun
+    if page is None and current_settings().new_device_mail and not is_known(transaction, user.id, visitor):
         notify(transaction, "new_device", user, user.email, visitor)
     session = Session(
         user_id=user.id,
         created_at=begun,
         last_used_at=begun,
-        expires_at=begun + timedelta(seconds=current_settings().session_seconds),
+        expires_at=signed_in + timedelta(seconds=current_settings().session_seconds),
+        authenticated_at=signed_in if page else None,
+        page_session_id=page.id if page else None,
         method=method,
         ip=visitor.ip,
         user_agent=visitor.user_agent,
@@ -37,6 +47,30 @@ def start(transaction: Transaction, user: User, visitor: Visitor, method: str) -
     transaction.flush()
     record(transaction, Happened.SIGNED_IN, visitor, user.id, session.id)
     return session
+
+
+def reauthenticated(transaction: Transaction, user: User, session_id: UUID, visitor: Visitor) -> None:
+    """The person of this session has just proved again who they are."""
+    transaction.execute(
+        update(Session).where(Session.id == session_id, Session.user_id == user.id).values(authenticated_at=now())
+    )
+    record(transaction, Happened.REAUTHENTICATED, visitor, user.id, session_id)
+
+
+def touch(user_id: UUID, session_id: UUID, last_used_at: datetime) -> None:
+    """The session was used just now, where the last word of that is old enough to be worth a write."""
+    if last_used_at > now() - COARSE:
+        return
+    with writing() as transaction:
+        transaction.execute(
+            update(Session)
+            .where(
+                Session.id == session_id,
+                Session.user_id == user_id,
+                Session.last_used_at == last_used_at,  # of several at once one writes
+            )
+            .values(last_used_at=now())
+        )
 
 
 def live_sessions(user_id: UUID) -> Sequence[Session]:
@@ -48,12 +82,30 @@ def live_sessions(user_id: UUID) -> Sequence[Session]:
     ).all()
 
 
+def log_out(token: str, kind: Kind, visitor: Visitor) -> None:
+    """Ends the session of a token of ours, and the page's session that made it.
+
+    On a shared computer the next person would be offered that one.
+    """
+    claims = verify(token, kind, even_expired=True)
+    found = fetch_one(
+        select(Session.page_session_id).where(Session.id == claims.session_id, Session.user_id == claims.user_id)
+    )
+    _end_each(claims.user_id, (claims.session_id, found.page_session_id if found else None), visitor)
+
+
 def end_by_token(token: str, kind: Kind, visitor: Visitor) -> None:
     """Ends the session of a token of ours, at once and for good; an expired or revoked one has nothing left to end."""
     claims = verify(token, kind, even_expired=True)
-    with writing() as transaction:
-        if end(transaction, claims.user_id, Session.id == claims.session_id):
-            record(transaction, Happened.SESSION_ENDED, visitor, claims.user_id, claims.session_id)
+    _end_each(claims.user_id, (claims.session_id,), visitor)
+
+
+def _end_each(user_id: UUID, session_ids: Iterable[UUID | None], visitor: Visitor) -> None:
+    """One transaction each: who held the first while waiting for the next, and who ends all others, could deadlock."""
+    for session_id in filter(None, session_ids):
+        with writing() as transaction:
+            if end(transaction, user_id, Session.id == session_id):
+                record(transaction, Happened.SESSION_ENDED, visitor, user_id, session_id)
 
 
 def end_one(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
@@ -66,6 +118,7 @@ def end_one(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
 
 def end_others(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
     with writing() as transaction:
+        locked(transaction, user_id)  # a code that is being exchanged makes its session before or after
         if end(transaction, user_id, Session.id != session_id):
             record(transaction, Happened.OTHER_SESSIONS_ENDED, visitor, user_id, session_id)
 
@@ -73,6 +126,7 @@ def end_others(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
 def end_all(user_id: UUID, visitor: Visitor) -> int:
     """Signs the user out everywhere; returns of how many sessions."""
     with writing() as transaction:
+        locked(transaction, user_id)
         count = end(transaction, user_id, Session.expires_at > now())
         if count:
             record(transaction, Happened.ALL_SESSIONS_ENDED, visitor, user_id)

@@ -15,13 +15,12 @@ from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, fetch_one, writing
 from authserver.models import Session, User
-from authserver.sessions.flows import end
+from authserver.sessions.flows import end, touch
 from authserver.tokens.issue import access_token, refresh_token, refresh_token_id
 from authserver.tokens.verify import Claims, verify
 from authserver.visitor import Visitor
 
 GRACE = timedelta(seconds=10)
-COARSE = timedelta(minutes=5)  # how exact `last_used_at` is where nothing else has to be written
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,11 @@ def refresh(token: str, visitor: Visitor) -> Refreshed:
     if _is_current(claims, found):
         if rotating:
             found = _advance(claims, found)
-        elif found.last_used_at <= now() - COARSE:
-            _touch(claims, found)
+        else:
+            touch(claims.user_id, claims.session_id, found.last_used_at)
     elif not _is_predecessor_in_grace(claims, found):
         _end_reused(claims, visitor)
-    access = access_token(claims.user_id, claims.session_id, fresh=False)
+    access = access_token(claims.user_id, claims.session_id, authenticated_at=None)
     return Refreshed(access, _token(claims, found) if rotating else None)
 
 
@@ -116,19 +115,6 @@ def _advance(claims: Claims, found: Found) -> Found:
             raise ApiError("token_not_valid")
         return found
     return Found(found.created_at, found.expires_at, moment, found.generation + 1, moment)
-
-
-def _touch(claims: Claims, found: Found) -> None:
-    with writing() as transaction:
-        transaction.execute(
-            update(Session)
-            .where(
-                Session.id == claims.session_id,
-                Session.user_id == claims.user_id,
-                Session.last_used_at == found.last_used_at,  # of several at once one writes
-            )
-            .values(last_used_at=now())
-        )
 
 
 def _end_reused(claims: Claims, visitor: Visitor) -> None:

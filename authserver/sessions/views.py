@@ -45,7 +45,7 @@ def verify_token() -> Response:
 def blacklist() -> Response:
     """Logout under djangorestframework-simplejwt's name."""
     clear_cookie()
-    flows.end_by_token(sent_refresh(), "refresh", visitor())
+    flows.log_out(sent_refresh(), "refresh", visitor())
     return jsonify({})
 
 
@@ -55,10 +55,10 @@ def logout() -> Response:
     clear_cookie()
     refresh = sent_refresh_or_none()
     if refresh:
-        flows.end_by_token(refresh, "refresh", visitor())
+        flows.log_out(refresh, "refresh", visitor())
     if "Authorization" in request.headers and (by_cookie() or not refresh):
         with challenging():
-            flows.end_by_token(bearer_token(), "access", visitor())
+            flows.log_out(bearer_token(), "access", visitor())
     elif not refresh:
         raise invalid("refresh", "This field is required.")
     return no_content()

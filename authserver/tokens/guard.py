@@ -36,7 +36,7 @@ class Caller(NamedTuple):
 
 View = Callable[Concatenate[Caller, P], ResponseReturnValue]
 
-LIVE = select(
+CALLER = (
     User.id,
     User.email,
     User.email_verified,
@@ -45,18 +45,14 @@ LIVE = select(
     User.date_joined,
     Session.id,
     Session.expires_at,
-).where(
-    Session.id == bindparam("session_id"),
-    Session.user_id == bindparam("user_id"),
-    Session.user_id == User.id,
-    Session.revoked_at.is_(None),
-    User.disabled_at.is_(None),
 )
+LIVE = (Session.user_id == User.id, Session.revoked_at.is_(None), User.disabled_at.is_(None))
+FIND = select(*CALLER).where(Session.id == bindparam("session_id"), Session.user_id == bindparam("user_id"), *LIVE)
 
 
 def find_caller(claims: Claims) -> Caller:
     """Whose token this is; raises `token_not_valid` where the session was ended or the user is gone or disabled."""
-    row = fetch_one(LIVE, {"session_id": claims.session_id, "user_id": claims.user_id})
+    row = fetch_one(FIND, {"session_id": claims.session_id, "user_id": claims.user_id})
     if row is None:
         raise ApiError("token_not_valid")
     return Caller._make(row)

@@ -10,16 +10,17 @@ from authserver.extensions import current_settings
 from authserver.tokens.keys import key_ring
 
 
-def access_token(user_id: UUID, session_id: UUID, *, fresh: bool) -> str:
-    """An access token; `fresh` after a sign-in, for sensitive changes, not after a refresh.
+def access_token(user_id: UUID, session_id: UUID, *, authenticated_at: datetime | None) -> str:
+    """An access token, fresh for sensitive changes a while after its person proved who they are; None after a refresh.
 
     Its `fresh` claim is the time until when it counts as fresh (seconds since the epoch), or false.
     """
     settings = current_settings()
     issued = int(now().timestamp())
+    fresh_until = int(authenticated_at.timestamp()) + settings.fresh_lifetime if authenticated_at else 0
     token: str = create_access_token(
         str(user_id),
-        fresh=issued + settings.fresh_lifetime if fresh else False,
+        fresh=fresh_until if fresh_until > issued else False,
         additional_claims=_claims(session_id, issued, issued + settings.access_token_lifetime),
         additional_headers={"kid": key_ring().signing().kid},
     )

@@ -27,7 +27,11 @@ def rules(app: Flask) -> dict[tuple[str, str], Callable[..., Any]]:
 
 
 def documented_path(rule: str) -> str:
-    slash = "" if rule.endswith((".json", ".js", ".ts")) or rule in ("/", "/pages/<name>") else "/"
+    slash = (
+        ""
+        if rule.endswith((".json", ".js", ".ts")) or rule in ("/", "/pages/<name>", "/.well-known/change-password")
+        else "/"
+    )
     return re.sub(r"<uuid:\w+>", "<id>", rule).replace("/auth/name", "/auth/<name>") + slash
 
 

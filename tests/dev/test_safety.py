@@ -9,7 +9,7 @@ from flask import Flask
 
 from authserver.app import create_app
 from authserver.settings import Settings, SettingsError, load
-from tests.conftest import variables
+from tests.conftest import MakeApp, variables
 from tests.factories import assert_error
 
 TEMPTING = ("development", "dev", "true", "1", "on", "*", "http://localhost:8000", "https://auth.example.com", "/tmp")
@@ -70,9 +70,15 @@ def test_no_variable_that_sounds_like_it_does_either(
 
 
 @pytest.mark.parametrize(("method", "path"), GONE)
-def test_in_production_the_routes_of_development_are_not_found(app: Flask, method: str, path: str) -> None:
-    assert_nothing_of_development(app)
-    assert_error(app.test_client().open(path, method=method), 404, "not_found")
+def test_in_production_the_routes_of_development_are_not_found(make_app: MakeApp, method: str, path: str) -> None:
+    for pages in (True, False):
+        app = make_app(pages=pages)
+        assert_nothing_of_development(app)
+        answer = app.test_client().open(path, method=method)
+        if path == "/" and pages:
+            assert (answer.status_code, answer.headers["Location"]) == (302, "/account")
+        else:
+            assert_error(answer, 404, "not_found")
 
 
 def test_the_environment_development_alone_has_neither_home_nor_stand_ins(migrated_sqlite: Path) -> None:

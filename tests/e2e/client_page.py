@@ -99,7 +99,7 @@ class _Recording(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         self.recorder.tokens.append((self.path, self.headers["Authorization"]))
-        target = self.recorder.redirects.get(self.path)
+        target = self.recorder.redirects.get(self.path.partition("?")[0])
         self.send_response(302 if target else 401 if self.recorder.refuses(self.path) else 200)
         self._allow()
         if target:

@@ -14,7 +14,7 @@ from tests.e2e.client_page import LISTENING, NewVisitor, Tab, Visitor, hosting, 
 from tests.e2e.servers import Server, developing, make_checkout
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Request, Route
+    from playwright.sync_api import Route
 
 pytestmark = pytest.mark.browser
 
@@ -127,27 +127,27 @@ def spoil(route: "Route") -> None:
     route.continue_(post_data=json.dumps({"code": "used", "code_verifier": "a" * 43}))
 
 
-def test_the_hosted_page_is_asked_as_a_provider_is(visitor: Visitor, standins: StandIns) -> None:
-    """The page is the server's matter; here a provider's takes its place, which is asked with the same query."""
-    asked: list[Request] = []
-
-    def take_its_place(route: "Route") -> None:
-        asked.append(route.request)
-        query = urlsplit(route.request.url).query
-        target = f"{visitor.server.url}/api/auth/google/login/?{query}"
-        route.fulfill(status=302, headers={"Location": target})
-
-    visitor.context.route("**/signin?*", take_its_place)
+def test_the_hosted_page_signs_one_in_by_each_way_and_a_logout_ends_its_session(
+    visitor: Visitor, standins: StandIns
+) -> None:
     tab = visitor.tab()
+    hosted = f"{visitor.server.url}/signin"
     begin(tab, "signIn()")
-    (request,) = asked
-    query = parse_qs(urlsplit(request.url).query, strict_parsing=True)
-    assert request.url.startswith(f"{visitor.server.url}/signin?")
-    assert query.keys() == {"next", "code_challenge", "state"}
-    assert query["next"] == [tab.url]
-    assert re.fullmatch(r"[\w-]{43}", query["code_challenge"][0])
+    assert tab.page.url.startswith(f"{hosted}?")
+    assert parse_qs(urlsplit(tab.page.url).query).keys() == {"next", "code_challenge", "state"}
+    tab.page.get_by_role("link", name="Google").click()
     choose(tab, standins.google.person("verified"))
-    assert tab.user()["email"] == "ada@example.com"
+    present = tab.user()
+    assert present["email"] == "ada@example.com"
+
+    begin(tab, "signIn()")
+    tab.page.locator('form[action^="/signin/continue"] button').click()
+    back(tab)
+    assert tab.user() == present, "who is signed in on the page goes on by a click"
+
+    tab.js("() => auth.logout()")
+    tab.page.goto(f"{visitor.server.url}/account")
+    assert tab.page.url == hosted, "the next person is not offered this one's account"
 
 
 def test_the_providers_are_listed_and_an_unknown_one_is_an_error(visitor: Visitor, standins: StandIns) -> None:

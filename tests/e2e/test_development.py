@@ -1,7 +1,6 @@
 """The first minute: what `authserver dev` shows, in Chromium, with no account anywhere and no network."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -191,24 +190,24 @@ def test_the_page_is_used_by_keyboard_alone(visitor: Visitor, home: "Page") -> N
     visitor.assert_clean()
 
 
-def test_the_pages_look_as_they_should(server: Server, visitor: Visitor, home: "Page", tmp_path: Path) -> None:
+def test_the_pages_look_as_they_should(server: Server, visitor: Visitor, home: "Page") -> None:
     """To be looked at: SCREENSHOTS names a folder to keep them in."""
-    photograph(home, "home", tmp_path)
+    photograph(home, "home")
     log_in(home)
     home.select_option("#client-provider", "google")
     press(home, "Make one")
     wait_for_said(home, "'s stand-in.")
     press(home, "Who am I?")
     wait_for_said(home, "You are Ada")
-    photograph(home, "home-signed-in", tmp_path)
+    photograph(home, "home-signed-in")
     call("POST", f"{server.url}/api/password/forgot/", {"email": PEOPLE[0].email})
     mailbox = visitor.open(f"{server.url}/mailbox")
     mailbox.locator("article").first.get_by_text("As HTML").click()
     mailbox.locator("article").first.frame_locator("iframe").get_by_role("link").wait_for()
-    photograph(mailbox, "mailbox", tmp_path)
+    photograph(mailbox, "mailbox")
     home.locator("[data-provider=google]").click()
     home.get_by_role("button", name="Cancel").wait_for()
-    photograph(home, "stand-in", tmp_path)
+    photograph(home, "stand-in")
     visitor.assert_clean()
 
 

@@ -36,7 +36,7 @@ def visitor(browser: "Browser") -> Iterator[Visitor]:
 @pytest.mark.parametrize("name", ["index", "first-minute", "settings", "reference", "security"])
 def test_the_pages_look_as_they_should(site: str, visitor: Visitor, tmp_path: Path, name: str) -> None:
     """To be looked at: SCREENSHOTS names a folder to keep them in."""
-    photograph(visitor.open(f"{site}/docs/{name}.html"), f"docs-{name}", tmp_path)
+    photograph(visitor.open(f"{site}/docs/{name}.html"), f"docs-{name}")
     visitor.assert_clean()
 
 

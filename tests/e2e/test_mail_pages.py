@@ -1,11 +1,11 @@
 """The pages behind the links in mails, in Chromium, followed from the mail that the server shows."""
 
-import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.hosted import NEW, mailed, reset_link
 from tests.e2e.servers import Server, call, developing, make_checkout, sign_up
 from tests.factories import PASSWORD, SignedIn
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-NEW = "a new and better password"
 VIOLATIONS = """
 window.violations = [];
 addEventListener('securitypolicyviolation', event => violations.push(event.violatedDirective + ' ' + event.blockedURI));
@@ -60,22 +59,6 @@ def complaints_of(page: "Page") -> list[str]:
     return complaints
 
 
-def mailed(server: Server, page: "Page", path: str, email: str) -> str:
-    """The link to that page in the newest mail to the address, which a development server shows in its console."""
-    for _ in range(400):
-        mails = server.log.read_text().split("mail to ")
-        links = [re.findall(rf"\S+{path}#token=\S+", mail) for mail in mails if mail.startswith(email)]
-        if any(links):
-            return str([found for found in links if found][-1][0])
-        page.wait_for_timeout(50)
-    pytest.fail(f"no mail to {email} with a link to {path}")
-
-
-def reset_link(server: Server, page: "Page", person: SignedIn) -> str:
-    call("POST", f"{server.url}/api/password/forgot/", {"email": person.user["email"]})
-    return mailed(server, page, "/password/reset", person.user["email"])
-
-
 def logs_in(server: Server, person: SignedIn, password: str) -> bool:
     body = {"email": person.user["email"], "password": password}
     return call("POST", f"{server.url}/api/login/", body).status == 200
@@ -88,7 +71,7 @@ def focused(page: "Page") -> str:
 def test_a_password_is_reset_by_keyboard_alone(server: Server, person: SignedIn, new_page: Open) -> None:
     page = new_page()
     complaints = complaints_of(page)
-    link = reset_link(server, page, person)
+    link = reset_link(server, person.user["email"])
     page.goto(link)
     assert page.input_value("#token") == link.partition("#token=")[2]
     assert page.url == f"{server.url}/password/reset"
@@ -112,7 +95,7 @@ def test_a_refused_password_keeps_the_token_and_leads_to_the_field(
     server: Server, person: SignedIn, new_page: Open
 ) -> None:
     page = new_page()
-    page.goto(reset_link(server, page, person))
+    page.goto(reset_link(server, person.user["email"]))
     for password, repeated in (("password1", "password1"), (NEW, NEW)):
         page.get_by_label("New password", exact=True).fill(password)
         page.get_by_label("New password again").fill(repeated)
@@ -128,7 +111,7 @@ def test_a_refused_password_keeps_the_token_and_leads_to_the_field(
 
 def test_without_javascript_the_token_is_pasted(server: Server, person: SignedIn, new_page: Open) -> None:
     page = new_page(java_script_enabled=False, viewport={"width": 360, "height": 640})
-    link = reset_link(server, page, person)
+    link = reset_link(server, person.user["email"])
     page.goto(link.partition("#")[0])
     page.keyboard.press("Tab")
     for value in (link.partition("#token=")[2], NEW, NEW):
@@ -147,7 +130,7 @@ def test_the_other_pages_need_two_keys(server: Server, person: SignedIn, new_pag
         if path == "/account/recover":
             body = {"current_password": PASSWORD, "password": NEW, "password_confirm": NEW}
             call("POST", f"{server.url}/api/password/change/", body, person.access)
-        page.goto(mailed(server, page, path, email))
+        page.goto(mailed(server, path, email))
         page.keyboard.press("Tab")
         assert focused(page) == "BUTTON"
         assert page.evaluate("document.documentElement.scrollWidth") == 360
@@ -172,7 +155,7 @@ def test_an_account_is_made_by_keyboard_from_an_invitations_link(server: Server,
         page.keyboard.press("Tab")
     assert focused(page) == "BUTTON"
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Your account is made").wait_for()
+    page.get_by_role("heading", name="Your account", exact=True).wait_for()
     assert page.evaluate("violations") == complaints == []
     body = {"email": "invited@example.com", "password": PASSWORD}
     assert call("POST", f"{server.url}/api/login/", body).status == 200
@@ -189,7 +172,7 @@ def test_another_link_in_the_same_tab_takes_the_place_of_the_first(server: Serve
 def test_the_form_of_a_foreign_page_is_refused(server: Server, person: SignedIn, new_page: Open) -> None:
     """Also from an origin that CORS allows, as every loopback one in development."""
     page = new_page()
-    link = reset_link(server, page, person)
+    link = reset_link(server, person.user["email"])
     page.route(
         "http://localhost:1/",
         lambda route: route.fulfill(

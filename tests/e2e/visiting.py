@@ -55,15 +55,15 @@ class Visitor:
         assert self.hosts <= {"localhost"}
 
 
-def photograph(page: "Page", name: str, folder: Path) -> None:
-    """Wide and narrow, light and dark, into the folder SCREENSHOTS or else this one; nothing may stick out."""
-    folder = Path(os.environ.get("SCREENSHOTS") or folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def photograph(page: "Page", name: str) -> None:
+    """Wide and narrow, light and dark, into the folder SCREENSHOTS where it is set; nothing may stick out."""
+    folder = Path(os.environ["SCREENSHOTS"]) if os.environ.get("SCREENSHOTS") else None
     for width in WIDTHS:
         for scheme in SCHEMES:
             page.set_viewport_size({"width": width, "height": 800})
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+            if folder:
+                page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
             assert barriers(page) == [], (name, width, scheme)
 

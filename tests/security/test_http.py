@@ -115,7 +115,7 @@ def test_s55_a_body_without_a_length_has_the_same_limit(client: FlaskClient, siz
 
 
 def test_s56_every_error_is_json(client: FlaskClient) -> None:
-    assert_error(client.get("/"), 404, "not_found")
+    assert_error(client.get("/nothing/"), 404, "not_found")
     assert_error(client.get("/api/nothing/"), 404, "not_found")
     assert_error(client.get("/api/auth/unknown/"), 404, "not_found")
     assert_error(client.get("/%00%ff/<script>"), 404, "not_found")
@@ -221,6 +221,20 @@ def test_s57_an_allowed_origin_gets_permission_on_errors_too(cors_client: FlaskC
         assert "Origin" in answer.headers["Vary"]
         assert answer.headers["Access-Control-Allow-Credentials"] == "true"
         assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After, WWW-Authenticate"
+
+
+PAGES = "authserver.pages."
+
+
+def test_s57_no_script_of_another_origin_reads_a_page(cors_client: FlaskClient) -> None:
+    views = cors_client.application.view_functions
+    rules = [rule for rule in cors_client.application.url_map.iter_rules() if "GET" in (rule.methods or ())]
+    pages = [rule.rule.replace("<name>", "x") for rule in rules if views[rule.endpoint].__module__.startswith(PAGES)]
+    assert {"/account", "/account/export", "/signin", "/password/reset"} <= set(pages)
+    for path in pages:
+        if not path.startswith(("/pages/", "/.well-known/")) and path != "/":  # where nothing is anybody's
+            answer = cors_client.get(path, headers={"Origin": ALLOWED})
+            assert not [name for name in dict(answer.headers) if name.startswith("Access-Control")], path
 
 
 def test_s57_a_star_gives_no_credentials(make_app: MakeApp) -> None:

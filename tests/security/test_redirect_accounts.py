@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from authserver.clock import now
 from authserver.extensions import db
 from authserver.models import User
+from authserver.oauth import codes
 from authserver.oauth import redirect as redirects
 from authserver.sessions import flows as sessions
 from authserver.testing.standins import StandIns
@@ -268,7 +269,7 @@ def test_s60_a_database_that_fails_on_the_way_is_told_to_the_application_and_lea
     assert parameters(began)["error"] == "temporarily_unavailable"
     assert "Set-Cookie" not in began.headers
     with monkeypatch.context() as broken:
-        broken.setattr(redirects, "issue", fail)
+        broken.setattr(codes, "issue", fail)
         came = trip.come_back()
     assert (came["error"], came["state"]) == ("temporarily_unavailable", trip.flow.state)
     assert {**stored(app), "authorizations": before["authorizations"]} == before

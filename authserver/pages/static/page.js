@@ -3,7 +3,7 @@
 
 function takeToken() {
   const token = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (token !== null) history.replaceState(null, '', location.pathname);
+  if (token !== null) history.replaceState(null, '', location.pathname + location.search);
   const field = document.getElementById('token') ?? document.getElementById('invitation');
   if (!field) return;
   if (token) field.value = token;
@@ -14,3 +14,6 @@ function takeToken() {
 
 takeToken();
 addEventListener('hashchange', takeToken); // another link, opened in the same tab
+
+for (const time of document.querySelectorAll('time'))
+  time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'short' });

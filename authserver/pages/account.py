@@ -1,0 +1,124 @@
+"""One's own account, by the flows that the API calls (contract: BROWSER.md). Who can get in, and did: `access.py`."""
+
+import json
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+
+from authserver.accounts import data
+from authserver.accounts import flows as accounts
+from authserver.accounts.views import ProfileBody
+from authserver.emails.views import EmailBody, ask_change
+from authserver.oauth.identities import identities
+from authserver.pages import access, session
+from authserver.pages.detour import from_elsewhere
+from authserver.pages.forms import NoBody
+from authserver.pages.onward import query, ways, within
+from authserver.pages.page import page
+from authserver.pages.render import HEADERS, render, see_other
+from authserver.pages.session import Holder, for_fresh_holder, for_holder
+from authserver.passwords import flows as passwords
+from authserver.passwords.views import ChangeBody, ReauthenticateBody, change_password, confirm
+from authserver.visitor import visitor
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+blueprint.register_blueprint(access.blueprint)
+
+
+@blueprint.get("")
+@for_holder
+def account(who: Holder) -> ResponseReturnValue:
+    """The account at a glance, and the way to all that can be done about it."""
+    if request.method == "GET" and "state" in request.args:
+        return access.back_from_provider(who)
+    return render("account", who=who, notice=access.notice())
+
+
+@blueprint.route("/profile", methods=["GET", "POST"])
+@for_holder
+def profile(who: Holder) -> ResponseReturnValue:
+    """Changes one's names."""
+
+    def act(body: ProfileBody) -> Response:
+        accounts.change_profile(who.caller.id, body.model_dump(exclude_unset=True))
+        return access.done("profile")
+
+    return page("profile", ProfileBody, act, {"who": who})
+
+
+@blueprint.route("/password", methods=["GET", "POST"])
+@for_holder
+def password(who: Holder) -> ResponseReturnValue:
+    """Sets another password, or a first one; every other session is over."""
+    has_password = passwords.has_password(who.caller.id)
+    if not has_password and not who.fresh:
+        return session.confirm_first()
+
+    def act(body: ChangeBody) -> Response:
+        change_password(who.caller, body, who.fresh)
+        return access.done("password")
+
+    return page("password", ChangeBody, act, {"who": who, "has_password": has_password})
+
+
+@blueprint.route("/email", methods=["GET", "POST"])
+@for_fresh_holder
+def email(who: Holder) -> ResponseReturnValue:
+    """Asks for another address, which counts once its mail is confirmed."""
+
+    def act(body: EmailBody) -> Response:
+        ask_change(who.caller, body)
+        return access.done("email")
+
+    return page("email", EmailBody, act, {"who": who})
+
+
+@blueprint.get("/export")
+@for_holder
+def export(who: Holder) -> ResponseReturnValue:
+    """All that is stored of oneself, as a file."""
+    stored = data.export(who.caller.id, who.caller.session_id)
+    headers = {**HEADERS, "Content-Disposition": 'attachment; filename="account.json"'}
+    return Response(json.dumps(stored, indent=2, ensure_ascii=False), 200, headers, mimetype="application/json")
+
+
+@blueprint.route("/delete", methods=["GET", "POST"])
+@for_fresh_holder
+def delete(who: Holder) -> ResponseReturnValue:
+    """Erases everything of one's account."""
+
+    def act(body: NoBody) -> None:
+        data.erase(who.caller.id, visitor(), who.caller.session_id)
+        session.end()
+
+    return page("delete", NoBody, act, {"who": who})
+
+
+@blueprint.route("/confirm", methods=["GET", "POST"])
+@for_holder
+def confirm_it_is_me(who: Holder) -> ResponseReturnValue:
+    """Makes the page's session fresh again, by password, or by a provider."""
+    onward = within()
+
+    def act(body: ReauthenticateBody) -> Response:
+        confirm(who.caller, body)
+        return see_other(onward.next)
+
+    mine = {one.provider for one in identities(who.caller.id)}
+    facts = {
+        "who": who,
+        "query": query(onward),
+        "has_password": passwords.has_password(who.caller.id),
+        "providers": ways("/account/confirm", onward, mine),
+    }
+    return page("confirm", ReauthenticateBody, act, facts)
+
+
+@blueprint.get("/confirm/<name>")
+@for_holder
+def confirm_by_provider(who: Holder, name: str) -> ResponseReturnValue:
+    """Leads to a provider, to sign in there as one of this account's identities."""
+    onward = within()
+    if from_elsewhere():
+        return see_other("/account/confirm" + query(onward))
+    return access.confirm_by(who, name, onward.next)
