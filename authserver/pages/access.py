@@ -13,11 +13,12 @@ from authserver.events.views import DEFAULT_LIMIT, before
 from authserver.limits import Limit, limit_address
 from authserver.oauth import codes, identities
 from authserver.oauth import redirect as redirects
-from authserver.oauth.blueprint import enabled_by_name, login_url, to_provider
+from authserver.oauth.blueprint import enabled_by_name, login_url
 from authserver.oauth.registry import label
+from authserver.pages import confirm
 from authserver.pages.detour import come_back, set_out
 from authserver.pages.devices import device
-from authserver.pages.onward import ACCOUNT, by_redirect
+from authserver.pages.onward import ACCOUNT, by_redirect, enabled_by_redirect
 from authserver.pages.page import Facts, page, refused
 from authserver.pages.render import render, see_other
 from authserver.pages.session import Holder, for_fresh_holder, for_holder
@@ -115,16 +116,14 @@ def link(who: Holder) -> ResponseReturnValue:
     """Begins to link an identity: the answer is a page whose link leads to the provider, once and for this session."""
 
     def act(body: ProviderBody) -> Response:
-        enabled = next((one for one in by_redirect() if one.name == body.provider), None)
-        if enabled is None:
-            raise ApiError("not_found")
+        enabled = enabled_by_redirect(body.provider)
         limit_address(Limit.PROVIDER_ADDRESS)
 
         def lead(asked: redirects.Request) -> Response:
             url = f"{login_url(enabled)}?ticket={redirects.begin_later(enabled.name, asked)}"
             return render("link", who=who, label=enabled.provider.label, url=url)
 
-        return set_out(ACCOUNT, _detour(who, LINKED), lead)
+        return set_out(ACCOUNT, who.asks(LINKED), lead)
 
     return page("identities", ProviderBody, act, lambda: _identities(who))
 
@@ -142,19 +141,6 @@ def unlink(who: Holder) -> ResponseReturnValue:
     return page("identities", IdentityBody, act, lambda: _identities(who))
 
 
-def confirm_by(who: Holder, name: str, then: str) -> Response:
-    """Leads to the provider and, with this session fresh, back to the page `then`."""
-    enabled = next((one for one in by_redirect() if one.name == name), None)
-    if enabled is None:
-        raise ApiError("not_found")
-    limit_address(Limit.PROVIDER_ADDRESS)
-    return set_out(ACCOUNT, _detour(who, then), lambda asked: to_provider(enabled, asked))
-
-
-def _detour(who: Holder, then: str) -> redirects.Request:
-    return redirects.Request(then, "", user_id=who.caller.id, session_id=who.caller.session_id)
-
-
 def back_from_provider(who: Holder) -> Response:
     """The code of a detour is redeemed here, by the session that began it and no other: to link, or to confirm."""
 
@@ -166,6 +152,8 @@ def back_from_provider(who: Holder) -> Response:
         return see_other(LINKED)
 
     def turn_back(begun: redirects.Request, error: ApiError) -> Response:
+        if begun.next != LINKED:
+            return confirm.turn_back(who, begun, error)
         return render("identities", error.status, **refused(error), **_identities(who))
 
     return come_back(ACCOUNT, arrive, turn_back)

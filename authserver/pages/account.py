@@ -9,20 +9,18 @@ from authserver.accounts import data
 from authserver.accounts import flows as accounts
 from authserver.accounts.views import ProfileBody
 from authserver.emails.views import EmailBody, ask_change
-from authserver.oauth.identities import identities
-from authserver.pages import access, session
-from authserver.pages.detour import from_elsewhere
+from authserver.pages import access, confirm, session
 from authserver.pages.forms import NoBody
-from authserver.pages.onward import query, ways, within
 from authserver.pages.page import page
-from authserver.pages.render import HEADERS, render, see_other
+from authserver.pages.render import HEADERS, render
 from authserver.pages.session import Holder, for_fresh_holder, for_holder
 from authserver.passwords import flows as passwords
-from authserver.passwords.views import ChangeBody, ReauthenticateBody, change_password, confirm
+from authserver.passwords.views import ChangeBody, change_password
 from authserver.visitor import visitor
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 blueprint.register_blueprint(access.blueprint)
+blueprint.register_blueprint(confirm.blueprint)
 
 
 @blueprint.get("")
@@ -92,33 +90,3 @@ def delete(who: Holder) -> ResponseReturnValue:
         session.end()
 
     return page("delete", NoBody, act, {"who": who})
-
-
-@blueprint.route("/confirm", methods=["GET", "POST"])
-@for_holder
-def confirm_it_is_me(who: Holder) -> ResponseReturnValue:
-    """Makes the page's session fresh again, by password, or by a provider."""
-    onward = within()
-
-    def act(body: ReauthenticateBody) -> Response:
-        confirm(who.caller, body)
-        return see_other(onward.next)
-
-    mine = {one.provider for one in identities(who.caller.id)}
-    facts = {
-        "who": who,
-        "query": query(onward),
-        "has_password": passwords.has_password(who.caller.id),
-        "providers": ways("/account/confirm", onward, mine),
-    }
-    return page("confirm", ReauthenticateBody, act, facts)
-
-
-@blueprint.get("/confirm/<name>")
-@for_holder
-def confirm_by_provider(who: Holder, name: str) -> ResponseReturnValue:
-    """Leads to a provider, to sign in there as one of this account's identities."""
-    onward = within()
-    if from_elsewhere():
-        return see_other("/account/confirm" + query(onward))
-    return access.confirm_by(who, name, onward.next)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import Response, request
 
+from authserver.errors import ApiError
 from authserver.extensions import current_settings
 from authserver.models import Session
 from authserver.oauth import codes
@@ -75,6 +76,14 @@ def by_redirect() -> list[Enabled]:
     """The providers that a page can lead to, those that most people have first."""
     ways = [one for one in enabled_by_name().values() if one.takes_codes]
     return sorted(ways, key=lambda one: FIRST.index(one.name) if one.name in FIRST else len(FIRST))
+
+
+def enabled_by_redirect(name: str) -> Enabled:
+    """One of them; raises `not_found`."""
+    found = next((one for one in by_redirect() if one.name == name), None)
+    if found is None:
+        raise ApiError("not_found")
+    return found
 
 
 def ways(path: str, onward: Request, names: Collection[str] | None = None) -> list[dict[str, str]]:

@@ -21,6 +21,7 @@ from authserver.cookies import read_cookies, set_cookie
 from authserver.errors import ApiError
 from authserver.extensions import current_settings, fetch_one, writing
 from authserver.models import Session
+from authserver.oauth.redirect import Request
 from authserver.pages.forms import fields, require_own_origin
 from authserver.pages.render import see_other
 from authserver.sessions import flows
@@ -53,6 +54,10 @@ class Holder:
         if full and self.caller.email:
             return f"{full} ({self.caller.email})"
         return full or self.caller.email or str(self.caller.id)
+
+    def asks(self, then: str) -> Request:
+        """What a detour to a provider remembers that this session begins, and that comes back to it alone."""
+        return Request(then, "", user_id=self.caller.id, session_id=self.caller.session_id)
 
 
 View = Callable[Concatenate[Holder, P], ResponseReturnValue]

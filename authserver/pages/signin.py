@@ -12,12 +12,12 @@ from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_address
 from authserver.oauth import codes
 from authserver.oauth.application import require_once
-from authserver.oauth.blueprint import at_public_url, enabled_by_name, require_redirects, to_provider
+from authserver.oauth.blueprint import at_public_url, to_provider
 from authserver.oauth.redirect import Request, check_next
 from authserver.pages import session
 from authserver.pages.detour import come_back, from_elsewhere, set_out
 from authserver.pages.forms import NoBody, fields, require_own_origin
-from authserver.pages.onward import destination, enter, facts, lead_on, query, wanted
+from authserver.pages.onward import destination, enabled_by_redirect, enter, facts, lead_on, query, wanted
 from authserver.pages.page import page, refused
 from authserver.pages.render import render, see_other
 from authserver.passwords.views import ForgotBody, ask_reset
@@ -58,10 +58,7 @@ def go_on() -> ResponseReturnValue:
 @blueprint.get(f"{SIGNIN}/<name>")
 def with_provider(name: str) -> ResponseReturnValue:
     """Leads from our page to a provider; another site's link to this shows the page first."""
-    enabled = enabled_by_name().get(name)
-    if enabled is None:
-        raise ApiError("not_found")
-    require_redirects(enabled)
+    enabled = enabled_by_redirect(name)
     onward = wanted()
     if from_elsewhere():
         return see_other(SIGNIN + query(onward))
