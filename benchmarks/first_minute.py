@@ -101,11 +101,23 @@ def redirect(name: str) -> Token:
         return access(send(f"{url}/api/auth/exchange/", body=exchange))
 
     def code(came: Callback, cookie: str) -> str:
-        _, back, _ = send(came.url, form=came.form, Cookie=cookie)
-        (found,) = parse_qs(urlsplit(str(back["Location"])).query)["code"]
-        return found
+        return code_in(send(came.url, form=came.form, Cookie=cookie))
 
     return sign_in
+
+
+def code_in(answer: tuple[int, Any, Any]) -> str:
+    (found,) = parse_qs(urlsplit(str(answer[1]["Location"])).query)["code"]
+    return found
+
+
+def hosted(url: str) -> str:
+    """By our own page, as an application has people sign in there."""
+    verifier = secrets.token_urlsafe(32)
+    query = urlencode({"next": f"{url}/", "code_challenge": s256(verifier)})
+    answer = send(f"{url}/signin?{query}", form={"email": TAKEN, "password": PASSWORD}, Origin=url)
+    exchange = {"code": code_in(answer), "code_verifier": verifier}
+    return access(send(f"{url}/api/auth/exchange/", body=exchange))
 
 
 def client_token(url: str) -> str:
@@ -119,6 +131,7 @@ def client_token(url: str) -> str:
 METHODS: dict[str, Token] = {
     "sign-up": sign_up,
     "password": log_in,
+    "our own page": hosted,
     **{name: redirect(name) for name in StandIns(ORIGIN).each},
     "google's access_token": client_token,
 }
