@@ -261,6 +261,7 @@ def sentences() -> Iterator[str]:
     yield from body.SENTENCES.values()
     yield from (usual for _, usual in errors.CODES.values())
     yield identities.TAKEN
+    yield identities.NOT_OWN
     for raised in re.findall(r'ValueError\("(.+?\.)"\)', source(body)):
         yield raised
     for module in (policy, passwords):

@@ -19,8 +19,8 @@ from authserver.extensions import writing
 from authserver.models import Identity, Session, User
 from authserver.oauth import provider
 from authserver.oauth.grant import challenge
-from authserver.oauth.identities import link
-from authserver.oauth.linking import owner, with_account
+from authserver.oauth.identities import confirm, link
+from authserver.oauth.linking import with_account
 from authserver.oauth.redirect import Request
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import acting, locked
@@ -100,12 +100,7 @@ def exchange_confirmation(code: str, verifier: str, caller: Caller, visitor: Vis
     As fresh as by a sign-in with that provider, which may have let an old session of its own pass.
     """
     name, identity = _bound_identity(code, verifier, caller)
-    with writing() as transaction:
-        user = owner(transaction, name, identity)
-        if user is None or user.id != caller.id:
-            raise ApiError("provider_token_not_valid", "This is not an identity of this account.")
-        acting(transaction, caller.id, caller.session_id)
-        sessions.reauthenticated(transaction, user, caller.session_id, visitor)
+    confirm(caller, name, identity, visitor)
 
 
 def _bound_identity(code: str, verifier: str, caller: Caller) -> tuple[str, provider.Identity]:

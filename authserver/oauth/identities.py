@@ -26,6 +26,7 @@ from authserver.tokens.one_time import Purpose
 from authserver.visitor import Visitor
 
 RECENT = timedelta(minutes=5)  # how old a sign-in at the provider may be that makes a token fresh again
+NOT_OWN = "This is not an identity of this account."
 TAKEN = "This account of the provider's belongs to another account here."
 
 
@@ -95,9 +96,14 @@ def reauthenticate(caller: Caller, name: str, proved: Proved, visitor: Visitor) 
         raise ApiError(
             "reauthentication_required", "The provider did not say that this was a fresh sign-in: use the password."
         )
+    confirm(caller, name, proved.identity, visitor)
+
+
+def confirm(caller: Caller, name: str, identity: provider.Identity, visitor: Visitor) -> None:
+    """The session is fresh again, where the identity is one of its account's; raises where it is none."""
     with writing() as transaction:
-        user: User | None = owner(transaction, name, proved.identity)
+        user: User | None = owner(transaction, name, identity)
         if user is None or user.id != caller.id:
-            raise ApiError("provider_token_not_valid", "This is not an identity of this account.")
+            raise ApiError("provider_token_not_valid", NOT_OWN)
         acting(transaction, caller.id, caller.session_id)
         sessions.reauthenticated(transaction, user, caller.session_id, visitor)
