@@ -19,6 +19,7 @@ from authserver.limits import Limit
 from authserver.oauth.registry import enabled_providers
 from authserver.settings import Settings, load
 from docs import made
+from docs.made.endpoints import documented_path
 from tests.blocks import ROOT, block
 from tests.conftest import PUBLIC_URL, SECRET, MakeApp, Run
 from tests.factories import sign_up
@@ -59,21 +60,12 @@ def test_every_rate_limit_is_a_setting_and_is_explained() -> None:
     assert {row[0].strip("`") for row in rows("docs/operating.md") if row[0].strip("`").isupper()} == names
 
 
-def documented_path(rule: str) -> str:
-    slash = (
-        ""
-        if rule.endswith((".json", ".js", ".ts")) or rule in ("/", "/pages/<name>", "/.well-known/change-password")
-        else "/"
-    )
-    return re.sub(r"<uuid:\w+>", "<id>", rule).replace("/auth/apple", "/auth/<name>") + slash
-
-
 def test_every_endpoint_is_documented(make_app: MakeApp) -> None:
     apple = {f"providers__apple__{name.lower()}": value for name, value in settings_of("apple").options.items()}
     app = make_app(**apple, providers__apple__client_id="id")  # whose callback takes a form too
     documented = {row[0].replace("`", "") for row in rows("docs/endpoints.md") if row[0].startswith(("GET ", "P", "D"))}
     served_here = {
-        f"{method} {documented_path(rule.rule)}"
+        f"{method} {documented_path(rule.rule.replace('/auth/apple', '/auth/name'))}"
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
