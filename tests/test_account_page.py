@@ -13,6 +13,7 @@ from authserver.events.record import Happened
 from authserver.extensions import db
 from authserver.models import Event, User
 from authserver.pages.access import EVENTS, NOTICES
+from authserver.pages.devices import device
 from authserver.pages.session import AFTERWARDS
 from tests.conftest import MakeApp
 from tests.factories import NOBODYS_ID, PASSWORD, SignedIn, assert_error, log_in, sign_up
@@ -83,6 +84,40 @@ def test_a_sensitive_change_takes_a_recent_sign_in(app: Flask, browser: Browser,
         assert_page(browser.get(path))
     advance(10 * 60)
     assert_leads(browser.get("/account/delete"), "/account/confirm?then=delete")
+
+
+def test_looking_at_a_page_counts_as_use_of_its_session_now_and_then(
+    app: Flask, browser: Browser, advance: Advance
+) -> None:
+    begun = browser.session().last_used_at
+    for minutes, used in ((4, False), (2, True)):
+        advance(minutes * 60)
+        browser.get("/account")
+        assert (browser.session().last_used_at > begun) is used
+
+
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+IOS = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+
+
+@pytest.mark.parametrize(
+    ("agent", "known_as"),
+    [
+        (CHROME, "Chrome, Linux"),
+        (f"{CHROME} Edg/156.0", "Edge, Linux"),
+        (CHROME.replace("X11; Linux", "X11; CrOS"), "Chrome, ChromeOS"),
+        (CHROME.replace("X11; Linux x86_64", "Linux; Android 16"), "Chrome, Android"),
+        (f"{IOS} Version/26.0 Mobile/15E148 Safari/604.1", "Safari, iPhone"),
+        (f"{IOS} CriOS/156.0 Mobile/15E148 Safari/604.1", "Chrome, iPhone"),
+        (f"{IOS} FxiOS/150.0 Mobile/15E148 Safari/605.1.15", "Firefox, iPhone"),
+        ("Mozilla/5.0 (Windows NT 10.0; rv:150.0) Gecko/20100101 Firefox/150.0", "Firefox, Windows"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("Firefox/150.0", "Firefox/150.0"),
+        (None, ""),
+    ],
+)
+def test_a_browser_is_named_as_people_name_it(agent: str | None, known_as: str) -> None:
+    assert device(agent) == known_as
 
 
 def test_names_are_changed(app: Flask, browser: Browser, person: SignedIn) -> None:

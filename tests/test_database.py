@@ -52,6 +52,32 @@ with app.app_context():
 """
 
 
+WAITING = """
+import os, threading
+from authserver.emails.delivery import _at_work
+
+held, over = threading.Event(), []
+
+def work():
+    with _at_work:
+        held.set()
+        threading.Event().wait(0.3)
+        over.append(True)
+
+threading.Thread(target=work).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    os._exit(0 if over and _at_work.acquire(blocking=False) else 1)
+print(bool(over), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_fork_waits_for_the_delivery_of_mails_and_its_child_holds_no_lock_of_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "True 0\n"), ended.stderr
+
+
 def test_a_forked_worker_uses_no_connection_of_its_parents(database: str, tmp_path: Path) -> None:
     """As under `gunicorn --preload`: two processes on one socket would read each other's rows."""
     environment = {**production(tmp_path), **variables(database)}

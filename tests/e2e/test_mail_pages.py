@@ -161,6 +161,16 @@ def test_an_account_is_made_by_keyboard_from_an_invitations_link(server: Server,
     assert call("POST", f"{server.url}/api/login/", body).status == 200
 
 
+def test_taking_the_code_out_of_the_address_leaves_what_an_application_asked_for(
+    server: Server, new_page: Open
+) -> None:
+    page = new_page()
+    query = f"next=http%3A%2F%2Flocalhost%3A1%2F&code_challenge={'a' * 43}"
+    page.goto(f"{server.url}/signup?{query}#token=a-code")
+    assert page.input_value("#invitation") == "a-code"
+    assert page.url == f"{server.url}/signup?{query}"
+
+
 def test_another_link_in_the_same_tab_takes_the_place_of_the_first(server: Server, new_page: Open) -> None:
     page = new_page()
     page.goto(f"{server.url}/email/verify#token=first")

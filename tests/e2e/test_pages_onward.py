@@ -158,6 +158,10 @@ def test_pages_speak_german_and_french_and_fit_narrowly(server: Server, visit: V
             assert page.evaluate("document.documentElement.lang") == language
             assert page.evaluate("document.documentElement.scrollWidth") == 360, (path, language)
             assert not re.search(r"\b(your|the|with)\b", page.inner_text("main")), (path, language)
+        page.goto(f"{server.url}/account/events")
+        moment = page.locator("time").first
+        said = "new Date(time.dateTime).toLocaleString('LANGUAGE', { dateStyle: 'medium', timeStyle: 'short' })"
+        assert moment.inner_text() == moment.evaluate(f"(time) => {said.replace('LANGUAGE', language)}")
         visitor.assert_clean()
 
 

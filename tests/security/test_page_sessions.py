@@ -415,3 +415,23 @@ def test_a_logout_and_the_end_of_all_others_at_once_both_succeed(
         logout = app.test_client().post("/api/logout/", json={"refresh": theirs.refresh})
         assert [logout.status_code, others[0].result().status_code] == [204, 204]
     assert [alive(app, theirs), holds(browser), alive(app, person)] == [False, False, True]
+
+
+def test_signing_out_everywhere_else_ends_what_a_code_makes_at_the_same_time(
+    app: Flask, person: SignedIn, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code came first, but its session is written after the others were looked for."""
+    flow, others, start = Flow(), [], sessions.start
+    answer = browser.go_on(person, f"?{flow.query()}")
+
+    def overtaken(*arguments: object, **more: object) -> Session:
+        client = app.test_client()
+        others.append(thread.submit(lambda: client.delete("/api/sessions/", headers=person.bearer)))
+        time.sleep(0.3)  # it waits for this exchange, or does not
+        return start(*arguments, **more)  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(1) as thread:
+        monkeypatch.setattr(sessions, "start", overtaken)
+        theirs = exchanged(app, answer, flow)
+        assert others[0].result().status_code == 204
+    assert [alive(app, theirs), holds(browser), alive(app, person)] == [False, False, True]
