@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from authserver.clock import now, rfc3339
@@ -69,6 +69,7 @@ def person(app: Flask, client: FlaskClient) -> SignedIn:
     moment = now() + timedelta(days=1)
     with app.app_context():
         user_id = UUID(person.user["id"])
+        db.session.execute(update(User).where(User.id == user_id).values(email_verified=True))
         db.session.add(
             Identity(user_id=user_id, provider="google", tenant="tenant-1", subject="s-1", email="g@example.com")
         )
@@ -273,3 +274,27 @@ def test_a_failed_sign_in_to_no_account_is_recorded_of_nobody(app: Flask, client
         (event,) = db.session.scalars(select(Event))
     assert (event.type, event.user_id, event.ip) == ("sign_in_failed", None, "127.0.0.1")
     assert "nobody" not in json.dumps([str(value) for _, _, value in stored(app)])
+
+
+def test_an_invitation_is_shown_to_and_erased_by_the_owner_of_its_address_alone(
+    app: Flask, client: FlaskClient, mails: Mails
+) -> None:
+    def invitations() -> list[str]:
+        with app.app_context():
+            return [one.email for one in db.session.scalars(select(Invitation))]
+
+    with app.app_context():
+        expires_at = now() + timedelta(days=1)
+        db.session.add(Invitation(email="ada@example.com", token_hash=digest("x"), expires_at=expires_at))
+        db.session.commit()
+    stranger = sign_up(client, email="ada@example.com")
+    assert client.get("/api/me/export/", headers=stranger.bearer).get_json()["invitations"] == []
+    assert client.delete("/api/me/", headers=stranger.bearer).status_code == 204
+    assert invitations() == ["ada@example.com"]
+    mails.take(app)
+    owner = sign_up(client, email="ada@example.com")
+    client.post("/api/email/verify/", json={"token": mails.one(app, "ada@example.com").token})
+    (shown,) = client.get("/api/me/export/", headers=owner.bearer).get_json()["invitations"]
+    assert shown["email"] == "ada@example.com"
+    assert client.delete("/api/me/", headers=owner.bearer).status_code == 204
+    assert invitations() == []

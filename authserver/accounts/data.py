@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, false, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import rfc3339
@@ -60,7 +60,7 @@ def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
                 "expires_at": rfc3339(one.expires_at),
                 "accepted_at": rfc3339(one.accepted_at) if one.accepted_at else None,
             }
-            for one in db.session.scalars(select(Invitation).where(Invitation.email == user.email))
+            for one in db.session.scalars(select(Invitation).where(_own_invitations(user)))
         ],
         "mails": [{"kind": one.kind, "created_at": rfc3339(one.created_at)} for one in rows(Mail)],
         "events": [event_json(one) for one in rows(Event)],
@@ -83,9 +83,13 @@ def _erase(transaction: Transaction, user: User, visitor: Visitor) -> None:
     user_id = user.id
     for model in (Session, Identity, OneTimeToken, Authorization, Mail):
         transaction.execute(delete(model).where(model.user_id == user_id))
-    if user.email:
-        transaction.execute(delete(Invitation).where(Invitation.email == user.email))
+    transaction.execute(delete(Invitation).where(_own_invitations(user)))
     record(transaction, Happened.ACCOUNT_ERASED, visitor, user_id)
     transaction.flush()
     transaction.execute(update(Event).where(Event.user_id == user_id).values(ip=None, user_agent=None))
     transaction.delete(user)
+
+
+def _own_invitations(user: User) -> ColumnElement[bool]:
+    """Selects those to the user's e-mail address; a person who never verified it may not be whom they invite."""
+    return Invitation.email == user.email if user.email_verified else false()
