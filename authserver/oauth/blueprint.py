@@ -56,7 +56,21 @@ def read_credential() -> Credential:
         return SentIdToken(body.id_token, body.nonce)
     if body.redirect_uri is None:
         raise invalid("redirect_uri", "This field is required with a code.")
+    check_redirect_uri(body.redirect_uri)
     return grant.Code(body.code or "", body.redirect_uri, body.code_verifier, body.nonce)
+
+
+def check_redirect_uri(uri: str) -> None:
+    """Raises `invalid_request` for a redirect URI to which no client's code can have come.
+
+    A code that came to this server's callback counts there alone, in the browser that began the sign-in.
+    """
+    try:
+        ours = grant.leads_here(uri)
+    except ValueError:  # no redirect URI at all
+        ours = True
+    if ours:
+        raise invalid("redirect_uri", "This must be the client's own.")
 
 
 def require_redirects(enabled: Enabled) -> None:

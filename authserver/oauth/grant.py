@@ -3,13 +3,15 @@
 Authlib makes the address and the PKCE challenge.
 """
 
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import digest
+from posixpath import normpath
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import SplitResult, quote_plus, unquote, urlsplit
 
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -18,6 +20,7 @@ from authserver.extensions import current_settings
 from authserver.oauth.documents import Documents, Metadata
 from authserver.oauth.provider import Ask, Provider, Refused, Unavailable
 from authserver.oauth.registry import Enabled
+from authserver.values import DEFAULT_PORTS
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,30 @@ class Code:
 def redirect_uri(name: str) -> str:
     """The one to register at the provider."""
     return f"{current_settings().public_url}/api/auth/{name}/callback/"
+
+
+def leads_here(uri: str) -> bool:
+    """Whether a redirect URI leads to this server's own endpoints, the callbacks, however it is written.
+
+    A provider may take more spellings than one for the URI that is registered: of the scheme and the host, with or
+    without the port, a slash at the end or a query. Only the host and the path count here. Raises `ValueError` for a
+    URI with a port or an IPv6 address that is none.
+    """
+    parts, ours = (urlsplit(one) for one in (_plain(uri), current_settings().public_url))
+    host = unquote(parts.hostname or "").rstrip(".").encode("idna").decode().lower()
+    path = normpath(unquote(parts.path)).lower().replace("//", "/")
+    return (host, _port(parts)) == (ours.hostname, _port(ours)) and f"{path}/".startswith("/api/")
+
+
+def _plain(uri: str) -> str:
+    """The URI as a browser reads it: no space or control character, slashes that lean the right way, two of them."""
+    text = re.sub(r"[\x00-\x20]", "", uri).replace("\\", "/")
+    return re.sub(r"^(https?):/*", r"\1://", text, flags=re.IGNORECASE)
+
+
+def _port(parts: SplitResult) -> int | None:
+    """The port, None where it is the scheme's own."""
+    return None if parts.port == DEFAULT_PORTS.get(parts.scheme) else parts.port
 
 
 def derived(secret: str, purpose: str) -> str:
