@@ -1,8 +1,11 @@
 """The kinds of values that settings take; a wrong one is a `ValueError` that says what is expected and no more."""
 
 import re
+import socket
 from collections.abc import Mapping
+from enum import StrEnum
 from importlib.util import find_spec
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode, urlsplit
@@ -10,12 +13,14 @@ from urllib.parse import urlencode, urlsplit
 from limits import RateLimitItem, parse_many
 from pydantic import AfterValidator, BeforeValidator, Field
 
+LOOPBACK_NAMES = {"localhost.localdomain", "ip6-localhost", "ip6-loopback"}  # as /etc/hosts has them
 LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.\d{1,3}){3}|::1")
 # Pieces of the values that documentation and templates show; no random secret contains one.
 SAMPLES = re.compile(r"change.?me|your.?secret|secret.?key|example|placeholder|insecure|password|development", re.I)
 # user:password@host:port/database?options. What SQLAlchemy would read otherwise than it was meant is refused: an @ in a
 # password has to be written as %40.
 POSTGRES = re.compile(r"([^/:@]*(:[^@]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^/:@?\[\]]*)(:\d{1,5})?/[^/?@]+(\?.*)?", re.S)
+NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # The whole of it: urlsplit takes the host of http://[::1].evil.example for ::1.
 AUTHORITY = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.I | re.A)
@@ -30,6 +35,39 @@ def _split(value: object) -> object:
 
 def is_loopback(host: str | None) -> bool:
     return bool(host and LOOPBACK.fullmatch(host))
+
+
+class Near(StrEnum):
+    """Where a host is that is no further than this machine's own link."""
+
+    LOOPBACK = "loopback"
+    LINK = "the local link"
+
+
+def near(host: str | None) -> Near | None:
+    """Says how near a host is, by its IP address in any spelling that a connection would take, or its name.
+
+    No name is looked up: `localhost` and those under it are loopback, any other name is far.
+    """
+    name = (host or "").lower().rstrip(".")
+    found = _ip_address(name)
+    if found is None:
+        return Near.LOOPBACK if is_loopback(name) or name in LOOPBACK_NAMES else None
+    if found.is_loopback or found.is_unspecified:  # a connection to 0.0.0.0 is one to this machine
+        return Near.LOOPBACK
+    return Near.LINK if found.is_link_local else None
+
+
+def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
+    """The IP address that a host is written as: of IPv4 also as 127.1, 0x7f000001 or 2130706433, or within IPv6."""
+    try:
+        found = IPv6Address(host)
+    except AddressValueError:
+        try:
+            return IPv4Address(socket.inet_aton(host)) if host.isascii() and not re.search(r"\s", host) else None
+        except OSError:
+            return None
+    return found.ipv4_mapped or (IPv4Address(int(found) & 0xFFFFFFFF) if found in NAT64 else found)
 
 
 def base_url(value: str) -> str:

@@ -11,7 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
 from authserver.oauth.provider import Ask, IdToken, Refused, Unavailable
-from authserver.values import base_url, require_https
+from authserver.values import base_url, near
 
 LIFETIME = 3600.0  # seconds, after which a document is asked for again
 COOLDOWN = 30.0  # seconds between two requests for a document that is known
@@ -83,12 +83,10 @@ class Documents:
 def _metadata(kind: IdToken) -> Parse:
     def parse(document: Any) -> Metadata:
         def endpoint(name: str) -> str:
-            """Its addresses are as safe as its own."""
             url = document.get(name) or ""
             if url:
                 base_url(url.partition("?")[0])
-                if kind.issuer.startswith("https:"):
-                    require_https(name, url)
+                _check_place(kind.issuer, url)
             return str(url)
 
         # One that names another issuer than it was asked of is none of its (Discovery §4.3).
@@ -107,6 +105,20 @@ def _metadata(kind: IdToken) -> Parse:
         )
 
     return parse
+
+
+def _check_place(issuer: str, endpoint: str) -> None:
+    """Raises `Refused` for an endpoint that is less safe than its issuer, or nearer to this server.
+
+    A document from elsewhere must not lead the server to what only its own machine and link can reach, such as a
+    cloud's metadata. A private network is no such place: a company's provider stands there.
+    """
+    issuers, its = urlsplit(issuer), urlsplit(endpoint)
+    if issuers.scheme == "https" and its.scheme != "https":
+        raise Refused("an endpoint is not https")
+    place = near(its.hostname)
+    if place and place is not near(issuers.hostname):
+        raise Refused(f"an endpoint is on {place}, and the issuer is not")
 
 
 def _keys(document: Any) -> Keys:

@@ -110,7 +110,9 @@ class IdToken:
     identity: Callable[[Claims], Identity]
     issuers: Callable[[Claims], Collection[str]] | None = None  # which `iss` count; left out, the document's alone
     jwks_url: str = ""  # where its keys are
-    userinfo: bool = False  # with a code: what the token leaves out stands at the userinfo endpoint
+    # With a code: what the token leaves out stands at the userinfo endpoint. The e-mail address and whatever is said of
+    # it are taken from one of the two, the token if that has it.
+    userinfo: bool = False
     nonce_left_out: bool = False  # this provider's tokens carry none: a redirect is bound to its browser by state alone
 
 

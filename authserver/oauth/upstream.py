@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import httpcore2 as httpcore
 
 from authserver.oauth.provider import Refused, Unavailable
-from authserver.values import with_query
+from authserver.values import Near, near, with_query
 
 log = logging.getLogger(__name__)
 
@@ -168,9 +168,13 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Tries the host's addresses in turn within `timeout` seconds in all, where the library allows it to each."""
+        """Tries the host's IP addresses in turn within `timeout` seconds in all, where the library allows it to each.
+
+        None on the local link: no provider is there, but a cloud's metadata, which may hold this machine's credentials.
+        """
         until = monotonic() + _left(timeout)
         addresses = list(dict.fromkeys(str(info[4][0]) for info in _resolve(host, port)))
+        addresses = [one for one in addresses if near(one.partition("%")[0]) is not Near.LINK]
         for position, address in enumerate(addresses):
             share = (until - monotonic()) / (len(addresses) - position)
             try:

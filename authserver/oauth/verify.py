@@ -138,10 +138,23 @@ def _incomplete(claims: Claims, scopes: Collection[str]) -> bool:
 
 
 def _completed(claims: Claims, userinfo: Mapping[str, Any]) -> Claims:
-    """With the profile, which counts only if it is of the same subject (OpenID Connect Core §5.3.2)."""
+    """With the profile, which counts only if it is of the same subject (OpenID Connect Core §5.3.2).
+
+    The e-mail address is taken from one of the two, with all that this one says of it: one document's word that an
+    address is verified is not about the other's address.
+    """
     if userinfo["sub"] != claims["sub"]:
         raise Refused("the subject of the id_token is not the subject of the profile")
-    return {**userinfo, "auth_time": None, **claims}  # when they signed in, only what is signed can say
+    both = {**userinfo, "auth_time": None, **claims}  # when they signed in, only what is signed can say
+    has_email = claims if claims.get("email") else userinfo
+    return {name: value for name, value in both.items() if not _is_of_email(name)} | {
+        name: value for name, value in has_email.items() if _is_of_email(name)
+    }
+
+
+def _is_of_email(claim: str) -> bool:
+    """Whether a claim is an e-mail address or says something of it, in OpenID Connect's or in a provider's words."""
+    return "email" in claim.lower() or claim in ("hd", "xms_edov")
 
 
 def _of_claims(enabled: Enabled, claims: Claims) -> Proved:
