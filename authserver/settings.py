@@ -124,11 +124,11 @@ class Settings(BaseModel):
     """`invited`: only with an invitation to that address; `closed`: no new accounts. For providers' first sign-ins
     too."""
     signup_domains: Domains = ()
-    """The only e-mail domains that may join without an invitation, exact; a provider's address must be verified to
-    count."""
+    """The only e-mail domains that may join without an invitation, exact, and that an account may change to. Nobody
+    gets tokens before their e-mail address is verified: [who may join](operating.md#who-may-join)."""
     email_verification: Literal["off", "optional", "required"] = "optional"
     """`off`: no mail at sign-up; `optional`: a mail, and all works meanwhile; `required`: no tokens before it is
-    done."""
+    done. With `AUTHSERVER_SIGNUP_DOMAINS` nobody gets any before, whichever is set."""
     email_verify_url: PageUrl | None = None
     """The page that confirms an address, where it is the frontend's and not the server's own."""
     password_reset_url: PageUrl | None = None
@@ -157,6 +157,15 @@ class Settings(BaseModel):
     def session_seconds(self) -> int:
         """From sign-in to the absolute end of a session."""
         return self.session_lifetime or (30 * 86400 if self.refresh_rotation else self.refresh_token_lifetime)
+
+    @property
+    def must_verify(self) -> bool:
+        """Whether nobody gets tokens before their e-mail address is verified: unproved, its domain proves nothing."""
+        return self.email_verification == "required" or bool(self.signup_domains)
+
+    def takes_domain_of(self, email: str | None) -> bool:
+        """Whether an e-mail address is of a domain that may have accounts here without an invitation."""
+        return not self.signup_domains or (email or "").rpartition("@")[2] in self.signup_domains
 
     @property
     def mail_sender(self) -> str:
@@ -228,6 +237,11 @@ def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str
         settings = Settings(**values, providers=providers)
         if settings.production and not settings.mail_url:
             warnings.append(f"{PREFIX}MAIL_URL is not set: no mail is sent, so nobody can reset a password")
+            if settings.must_verify:
+                warnings.append(
+                    f"{PREFIX}MAIL_URL is not set, and {PREFIX}SIGNUP_DOMAINS asks for verified e-mail addresses: "
+                    "nobody can sign up with a password but by an invitation"
+                )
         if settings.production and not settings.rate_limits:
             warnings.append(f"{PREFIX}RATE_LIMITS is false: nothing limits the guessing of passwords")
         return settings, warnings

@@ -433,6 +433,19 @@ def test_an_unknown_name_is_warned_of_and_stops_nothing(name: str, nearest: str 
         assert warning.endswith(nearest)
 
 
+@pytest.mark.parametrize("verification", ["off", "optional", "required"])
+def test_domains_ask_for_verified_addresses_and_start_without_mail(verification: str) -> None:
+    """A company that signs in with a provider alone needs none."""
+    chosen = settings(EMAIL_VERIFICATION=verification)
+    assert chosen.must_verify == (verification == "required")
+    assert settings(EMAIL_VERIFICATION=verification, SIGNUP_DOMAINS="example.com").must_verify
+    without = {name: value for name, value in REQUIRED.items() if name != "AUTHSERVER_MAIL_URL"}
+    if verification != "required":
+        _, warnings = load({**without, "AUTHSERVER_SIGNUP_DOMAINS": "example.com"})
+        assert [("SIGNUP_DOMAINS" in one, "MAIL_URL" in one) for one in warnings] == [(False, True), (True, True)]
+        assert len(load(without)[1]) == 1
+
+
 def test_an_application_logs_the_warnings(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, migrated_sqlite: Path
 ) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from authserver.accounts.joining import accept_invitation, check_may_join
 from authserver.emails.delivery import wake
+from authserver.emails.flows import require_mail
 from authserver.emails.notices import send_link
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
@@ -49,8 +50,10 @@ def _join(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transaction, Use
 
     Where that is required, nobody learns whether the address has an account already: its owner does, by mail.
     """
-    check_may_join(newcomer.email, newcomer.invitation, proved=False)
-    hidden = current_settings().email_verification == "required"
+    invited = check_may_join(newcomer.email, newcomer.invitation, proved=False)
+    hidden = current_settings().must_verify
+    if hidden and not invited:
+        require_mail()  # or nobody could ever sign in to the account
     taken = fetch_one(select(User.id).where(User.email == newcomer.email)) is not None
     if taken and not hidden:
         raise ApiError("account_exists")
@@ -81,10 +84,10 @@ def _new_user(transaction: Transaction, newcomer: Newcomer, password_hash: str, 
     # Whoever has the invitation's token got it by a mail to this address, or from the operator, who vouches for it.
     user.email_verified = accept_invitation(transaction, newcomer.email, newcomer.invitation, proved=False)
     record(transaction, Happened.SIGNED_UP, visitor, user.id)
-    verification = current_settings().email_verification
-    if verification != "off" and not user.email_verified:
+    settings = current_settings()
+    if (settings.email_verification != "off" or settings.must_verify) and not user.email_verified:
         send_link(transaction, "verify", Purpose.VERIFY, user, newcomer.email, visitor)
-    return user, user.email_verified or verification != "required"
+    return user, user.email_verified or not settings.must_verify
 
 
 def _start(transaction: Transaction, user: User, visitor: Visitor) -> Session:
@@ -122,14 +125,14 @@ def log_in(email: str, password: str, visitor: Visitor, *, again: bool = True) -
         )
         if user is not None:
             user.password_hash = better_hash or user.password_hash
-            if user.email_verified or current_settings().email_verification != "required":
+            if user.email_verified or not current_settings().must_verify:
                 session = _start(transaction, user, visitor)
     if user is None:
         if better_hash and again:
             return log_in(email, password, visitor, again=False)
         _remember_failure(found.id, visitor)
         raise ApiError("no_active_account")
-    if not user.email_verified and current_settings().email_verification == "required":
+    if not user.email_verified and current_settings().must_verify:
         raise ApiError("email_not_verified")
     wake()
     return user, session

@@ -10,31 +10,33 @@ from authserver.models import Invitation
 from authserver.tokens.one_time import digest
 
 
-def check_may_join(email: str | None, invitation: str | None, *, proved: bool) -> None:
-    """Raises `signup_not_allowed`; changes nothing.
+def check_may_join(email: str | None, invitation: str | None, *, proved: bool) -> bool:
+    """Returns whether an invitation lets this person in; raises `signup_not_allowed`; changes nothing.
 
     `proved`: a provider vouches for the address, which then needs no invitation's token, only the invitation.
     """
-    settings = current_settings()
-    if settings.signup == "closed":
-        raise ApiError("signup_not_allowed")
     invited = fetch_one(select(Invitation.id).where(*_open(email, invitation, proved))) is not None
-    if settings.signup == "invited" and not invited:
-        raise ApiError("signup_not_allowed")
-    if settings.signup_domains and not invited and (email or "").rpartition("@")[2] not in settings.signup_domains:
-        raise ApiError("signup_not_allowed")
+    _require_right(email, invited)
+    return invited
 
 
 def accept_invitation(transaction: Transaction, email: str | None, invitation: str | None, *, proved: bool) -> bool:
     """Uses an invitation up in the transaction that makes the account; says whether there was one.
 
-    Raises `signup_not_allowed` where one is needed and another sign-up has used it since.
+    Raises `signup_not_allowed` where one is needed and was used by another sign-up, or revoked, since it was looked at.
     """
     used = transaction.execute(update(Invitation).where(*_open(email, invitation, proved)).values(accepted_at=now()))
     accepted: bool = used.rowcount > 0  # type: ignore[attr-defined]
-    if not accepted and current_settings().signup == "invited":
-        raise ApiError("signup_not_allowed")
+    _require_right(email, accepted)
     return accepted
+
+
+def _require_right(email: str | None, invited: bool) -> None:
+    settings = current_settings()
+    by_invitation = invited and settings.signup != "closed"
+    by_themselves = settings.signup == "open" and settings.takes_domain_of(email)
+    if not by_invitation and not by_themselves:
+        raise ApiError("signup_not_allowed")
 
 
 def _open(email: str | None, invitation: str | None, proved: bool) -> list[ColumnElement[bool]]:

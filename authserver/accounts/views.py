@@ -54,7 +54,7 @@ def newcomer(body: SignupBody) -> flows.Newcomer:
     """What a sign-up has to pass before it is tried, by the API or by the page."""
     check_new_password(body.password, body.password_confirm, body.email)
     limit_address(Limit.SIGNUP_ADDRESS)
-    if current_settings().email_verification == "required":  # a taken address gets a mail every time
+    if current_settings().must_verify:  # a taken address gets a mail every time
         limit_account(Limit.MAIL_ACCOUNT, f"sign-up {body.email}")
     return flows.Newcomer(**body.model_dump(exclude={"password_confirm"}))
 

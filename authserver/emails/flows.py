@@ -27,6 +27,7 @@ def verify(token: str, visitor: Visitor) -> None:
                 user.email_verified = True
                 record(transaction, Happened.EMAIL_VERIFIED, visitor, user.id)
                 return
+            check_domain(redeemed.email)  # the settings may be others than when the change was asked for
             old, user.email, user.email_verified = user.email, redeemed.email, True
             kill_all(transaction, user.id)
             record(transaction, Happened.EMAIL_CHANGED, visitor, user.id)
@@ -48,18 +49,25 @@ def resend(email: str, visitor: Visitor) -> None:
 
 def request_change(user_id: UUID, session_id: UUID, email: str, visitor: Visitor) -> None:
     """Mails a link to the new address and tells the old one; nothing changes before the link is used."""
+    check_domain(email)
     require_mail()
     with writing() as transaction:
         user = acting(transaction, user_id, session_id)
         if transaction.scalar(select(User.id).where(User.email == email)) is None:
             send_link(transaction, "change_email", Purpose.CHANGE_EMAIL, user, email, visitor)
-        elif current_settings().email_verification == "required":
+        elif current_settings().must_verify:
             issue(transaction, user.id, Purpose.CHANGE_EMAIL, email)  # who has an account here is not said
         else:
             raise ApiError("account_exists")
         record(transaction, Happened.EMAIL_CHANGE_REQUESTED, visitor, user.id, session_id)
         notify(transaction, "email_change_requested", user, user.email, visitor, new_email=email)
     wake()
+
+
+def check_domain(email: str) -> None:
+    """Raises `signup_not_allowed` for an e-mail address that no account here may change to."""
+    if not current_settings().takes_domain_of(email):
+        raise ApiError("signup_not_allowed")
 
 
 def require_mail() -> None:

@@ -100,7 +100,7 @@ def _with_account(
             user = _unknown(transaction, name, identity, visitor, may_join)
         if user is None or user.disabled_at is not None:  # unlinked or erased since it was found: it may not join
             raise ApiError("no_active_account")
-        if user.email and not user.email_verified and current_settings().email_verification == "required":
+        if user.email and not user.email_verified and current_settings().must_verify:
             send_link(transaction, "verify", Purpose.VERIFY, user, user.email, visitor)
             return None
         return then(transaction, user)
@@ -108,7 +108,7 @@ def _with_account(
 
 def _limit_mails(email: str | None, verified: bool) -> None:
     """Where verification is required, an address that lacks it gets a mail at each sign-in: an account's own one."""
-    if email and not verified and current_settings().email_verification == "required":
+    if email and not verified and current_settings().must_verify:
         limit_account(Limit.MAIL_ACCOUNT, f"sign-up {email}")
 
 

@@ -28,6 +28,7 @@ def start(
     session gives to an application is as fresh as that, and no longer from the sign-in to its end; who signed in was
     told then, and what brings the code may be the application's server.
     """
+    require_verified(user)
     begun = now()
     signed_in = page.last_authenticated_at if page else begun
     if page is None and current_settings().new_device_mail and not is_known(transaction, user.id, visitor):
@@ -49,8 +50,18 @@ def start(
     return session
 
 
+def require_verified(user: User) -> None:
+    """Raises `email_not_verified` for an account that gets no tokens before its e-mail address is verified.
+
+    It may have a session, or a page's one, from before the settings asked for that.
+    """
+    if user.email and not user.email_verified and current_settings().must_verify:
+        raise ApiError("email_not_verified")
+
+
 def reauthenticated(transaction: Transaction, user: User, session_id: UUID, visitor: Visitor) -> None:
     """The person of this session has just proved again who they are."""
+    require_verified(user)
     transaction.execute(
         update(Session).where(Session.id == session_id, Session.user_id == user.id).values(authenticated_at=now())
     )

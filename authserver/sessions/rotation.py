@@ -8,7 +8,7 @@ brings an older one has a copy that was used already, so the session ends (RFC 9
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from authserver.clock import now
 from authserver.errors import ApiError
@@ -48,6 +48,8 @@ FIND = select(
     Session.revoked_at.is_(None),
     User.id == Session.user_id,
     User.disabled_at.is_(None),
+    # A session from before the settings asked for verified e-mail addresses gives no tokens until its own is.
+    or_(User.email_verified, User.email.is_(None), bindparam("unverified")),
 )
 
 
@@ -75,7 +77,8 @@ def check(claims: Claims) -> None:
 
 
 def _find(claims: Claims) -> Found:
-    row = fetch_one(FIND, {"session_id": claims.session_id, "user_id": claims.user_id})
+    unverified = not current_settings().must_verify
+    row = fetch_one(FIND, {"session_id": claims.session_id, "user_id": claims.user_id, "unverified": unverified})
     if row is None or row.expires_at <= now():
         raise ApiError("token_not_valid")
     return Found(*row)
