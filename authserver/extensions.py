@@ -59,6 +59,12 @@ def current_settings() -> Settings:
     return settings
 
 
+def provider_label(name: str) -> str:
+    """What people call a provider; one that is no longer enabled is called by its name."""
+    enabled = current_app.extensions["authserver.providers"].get(name)
+    return enabled.provider.label if enabled else name
+
+
 def new_id() -> UUID:
     """UUIDv7: in the order of time, so that an index grows at its end."""
     return uuid7()

@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from authserver.devices import device
 from authserver.events.record import Happened
 from authserver.extensions import db
 from authserver.models import Event, User
 from authserver.pages.access import EVENTS, NOTICES
-from authserver.pages.devices import device
 from authserver.pages.session import AFTERWARDS
 from tests.conftest import MakeApp
 from tests.factories import NOBODYS_ID, PASSWORD, SignedIn, assert_error, log_in, sign_up

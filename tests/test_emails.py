@@ -6,8 +6,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from authserver.devices import device
 from tests.conftest import PUBLIC_URL, MakeApp
-from tests.factories import SignedIn, assert_error, log_in, sign_up, signup_body
+from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
 from tests.mails import Mails
 
 
@@ -25,8 +26,10 @@ def me(client: FlaskClient, person: SignedIn) -> tuple[str, bool]:
     return user["email"], user["email_verified"]
 
 
-def verify(client: FlaskClient, token: str) -> int:
-    return client.post("/api/email/verify/", json={"token": token}).status_code
+def verify(client: FlaskClient, token: str, person: SignedIn | None = None, **body: str) -> int:
+    """`person` is who is signed in."""
+    headers = person.bearer if person else {}
+    return client.post("/api/email/verify/", json={"token": token, **body}, headers=headers).status_code
 
 
 def test_verification_is_mailed_and_all_works_meanwhile(app: Flask, client: FlaskClient, mails: Mails) -> None:
@@ -122,7 +125,7 @@ def test_an_address_changes_when_its_mail_is_confirmed(app: Flask, client: Flask
     assert (asked.to, told.to) == ("new@example.com", old)
     assert "new@example.com" in told.text
     assert me(client, person) == (old, False)
-    assert verify(client, asked.token) == 204
+    assert verify(client, asked.token, person) == 204
     assert me(client, person) == ("new@example.com", True)
     confirmed = mails.one(app, old)
     assert "new@example.com" in confirmed.text
@@ -151,7 +154,8 @@ def test_an_address_that_was_taken_in_between_is_a_409(app: Flask, client: Flask
     change(client, person, "new@example.com")
     token = next(mail.token for mail in mails.take(app) if mail.to == "new@example.com")
     other = sign_up(client, email="new@example.com")
-    assert_error(client.post("/api/email/verify/", json={"token": token}), 409, "account_exists")
+    answer = client.post("/api/email/verify/", json={"token": token}, headers=person.bearer)
+    assert_error(answer, 409, "account_exists")
     assert me(client, person)[0] == person.user["email"]
     assert change(client, person, other.user["email"]) == 409
 
@@ -176,6 +180,66 @@ def test_only_the_newest_asked_for_address_counts(app: Flask, client: FlaskClien
     for email in ("first@example.com", "second@example.com"):
         change(client, person, email)
     links = {mail.to: mail for mail in mails.take(app)}
-    assert verify(client, links["first@example.com"].token) == 400
-    assert verify(client, links["second@example.com"].token) == 204
+    assert verify(client, links["first@example.com"].token, person) == 400
+    assert verify(client, links["second@example.com"].token, person) == 204
     assert me(client, person) == ("second@example.com", True)
+
+
+def test_s72_only_who_is_signed_in_to_an_account_or_has_its_password_confirms_its_change(
+    app: Flask, client: FlaskClient, mails: Mails
+) -> None:
+    """A person whose e-mail address a hijacker asked for must not hand it over by pressing the mail's button."""
+    hijacker, reader = sign_up(client), sign_up(client)
+    change(client, hijacker, "reader@example.com")
+    token = next(mail.token for mail in mails.take(app) if mail.to == "reader@example.com")
+    for headers in ({}, reader.bearer):
+        answer = client.post("/api/email/verify/", json={"token": token}, headers=headers)
+        assert_error(answer, 401, "not_authenticated")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    stale = {"Authorization": "Bearer stale"}
+    answer = client.post("/api/email/verify/", json={"token": token}, headers=stale)
+    assert_error(answer, 401, "token_not_valid")
+    for headers in ({}, reader.bearer, stale):
+        answer = client.post("/api/email/verify/", json={"token": token, "password": "wrong"}, headers=headers)
+        assert_error(answer, 400, "invalid_request", "password")
+    assert me(client, hijacker)[0] == hijacker.user["email"]
+    assert mails.take(app) == []
+    assert verify(client, token, password=PASSWORD) == 204, "no refusal used the link up"
+    assert me(client, hijacker) == ("reader@example.com", True)
+
+
+def test_the_password_of_a_change_is_guessed_no_more_often_than_at_login(make_app: MakeApp, mails: Mails) -> None:
+    app = make_app(mail_url=mails.url, rate_limits=True)
+    client = app.test_client()
+    person = sign_up(client)
+    change(client, person, "new@example.com")
+    token = next(mail.token for mail in mails.take(app) if mail.to == "new@example.com")
+    body = {"token": token, "password": "a guess"}
+    answers = [client.post("/api/email/verify/", json=body) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [400] * 10 + [429]
+
+
+def test_a_stale_sign_in_is_no_obstacle_to_a_sign_ups_link(app: Flask, client: FlaskClient, mails: Mails) -> None:
+    person = sign_up(client)
+    token = mails.one(app, person.user["email"]).token
+    answer = client.post("/api/email/verify/", json={"token": token}, headers={"Authorization": "Bearer stale"})
+    assert answer.status_code == 204
+    assert me(client, person) == (person.user["email"], True)
+
+
+def test_a_mail_names_the_account_by_the_day_and_the_browser_it_was_made_in(
+    app: Flask, client: FlaskClient, mails: Mails
+) -> None:
+    linux = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    answer = client.post("/api/signup/", json=signup_body(), headers={"User-Agent": linux})
+    person = SignedIn(**answer.get_json())
+    client.post("/api/email/verify/resend/", json={"email": person.user["email"]}, headers={"User-Agent": "another"})
+    change(client, person, "new@example.com")
+    made = f"was made on {person.user['date_joined'][:16].replace('T', ' ')} UTC from {device(linux)}."
+    arrived = [mail for mail in mails.take(app) if mail.page.endswith("/email/verify")]
+    assert len(arrived) == 3
+    for mail in arrived:
+        assert made in mail.text
+    confirmed = client.post("/email/verify", data={"token": arrived[1].token}, headers={"Origin": PUBLIC_URL})
+    assert device(linux) in confirmed.text
+    assert person.user["date_joined"][:16].replace("T", " ") in confirmed.text

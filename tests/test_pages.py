@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -14,8 +15,11 @@ from authserver import body, errors
 from authserver.emails.outbox import claim_due
 from authserver.emails.render import DEFAULT_LANGUAGE, LANGUAGES, Message
 from authserver.events.record import Happened
+from authserver.extensions import db
+from authserver.models import Identity, User
 from authserver.oauth import application, blueprint, codes, identities, redirect
 from authserver.pages import access, detour, forms, render
+from authserver.pages import views as pages
 from authserver.passwords import flows as passwords
 from authserver.passwords import policy
 from tests.conftest import PUBLIC_URL, MakeApp
@@ -153,7 +157,38 @@ def test_an_address_that_was_taken_in_the_meantime_is_said_so(
     client.post("/api/email/change/", json={"email": wanted}, headers=person.bearer)
     token = token_of(mails("change_email")[0])
     sign_up(client, email=wanted)
-    assert_page(send(client, "/email/verify", {"token": token}), 409, errors.CODES["account_exists"][1])
+    sent = {"token": token, "password": PASSWORD}
+    assert_page(send(client, "/email/verify", sent), 409, errors.CODES["account_exists"][1])
+
+
+def test_a_change_confirmed_in_another_browser_asks_for_the_password(
+    client: FlaskClient, person: SignedIn, mails: Callable[[str], list[Message]]
+) -> None:
+    wanted = "wanted@example.com"
+    client.post("/api/email/change/", json={"email": wanted}, headers=person.bearer)
+    token = token_of(mails("change_email")[0])
+    assert 'name="password"' not in client.get("/email/verify", headers=BROWSER).text
+    asked = send(client, "/email/verify", {"token": token})
+    assert_page(asked, 400, "Enter the password of the account, or sign in to it first.")
+    assert 'name="password"' in asked.text
+    assert f'value="{token}"' in asked.text
+    assert_page(
+        send(client, "/email/verify", {"token": token, "password": "wrong"}), 400, "This password is not right."
+    )
+    assert_page(send(client, "/email/verify", {"token": token, "password": PASSWORD}), 200, "It belongs to the account")
+    assert client.get("/api/me/", headers=person.bearer).get_json()["email"] == wanted
+
+
+def test_a_reset_lists_what_else_signs_in(app: Flask, client: FlaskClient, person: SignedIn, reset_token: str) -> None:
+    user_id = UUID(person.user["id"])
+    with app.app_context():
+        db.session.get_one(User, user_id).email_verified = True
+        db.session.add(Identity(user_id=user_id, provider="google", tenant="", subject="1", email="<b>@example.com"))
+        db.session.commit()
+    done = send(client, "/password/reset", new_password(reset_token))
+    assert_page(done, 200, "These sign in to it too. Unlink in your account what is not yours:")
+    assert "<strong>google</strong> &lt;b&gt;@example.com" in done.text
+    assert '<a href="/account/identities">' in done.text
 
 
 @pytest.mark.parametrize("pasted", ["  {}\t", f"{PUBLIC_URL}/password/reset#token={{}}"])
@@ -227,7 +262,7 @@ def test_errors_are_pages_only_for_who_prefers_them(client: FlaskClient, monkeyp
     assert_error(client.get("/password/nothing", headers=BROWSER), 404, "not_found")
     assert_error(client.get("/pages/nothing.css", headers=BROWSER), 404, "not_found")
     assert_error(client.get("/pages/..%2fviews.py", headers=BROWSER), 404, "not_found")
-    monkeypatch.setattr("authserver.emails.flows.verify", lambda token, visitor: 1 / 0)
+    monkeypatch.setattr("authserver.pages.views.confirm_email", lambda *_: 1 / 0)
     failed = send(client, "/email/verify", {"token": "x"})
     assert_page(failed, 500, errors.CODES["server_error"][1])
     assert re.search(r"<code>[0-9a-f]{32}</code>", failed.text)
@@ -264,7 +299,7 @@ def sentences() -> Iterator[str]:
     yield identities.NOT_OWN
     for raised in re.findall(r'ValueError\("(.+?\.)"\)', source(body)):
         yield raised
-    for module in (policy, passwords):
+    for module in (policy, passwords, pages):
         for raised in re.findall(r'invalid\("\w+", f?"(.+?)"\)', source(module)):
             yield re.sub(r"{\w+}", "{n}", raised)
     for module in (application, redirect):

@@ -1,16 +1,19 @@
-from flask import Blueprint, Response, jsonify
+from uuid import UUID
+
+from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from authserver.accounts import data, flows
+from authserver.accounts.confirm_email import confirm_email, needs_account
 from authserver.body import Body, Email, Name, Password, Token, no_content, read
-from authserver.errors import invalid
+from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.models import Session, User
 from authserver.passwords.policy import check_new_password
 from authserver.sessions.answer import user_json
 from authserver.sessions.transport import signed_in_answer
-from authserver.tokens.guard import Caller, freshly_signed_in, signed_in
+from authserver.tokens.guard import Caller, authenticate, challenging, freshly_signed_in, signed_in
 from authserver.visitor import visitor
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api")
@@ -39,6 +42,11 @@ class TokenBody(Body):
 class ProfileBody(Body):
     first_name: Name = ""
     last_name: Name = ""
+
+
+class VerifyBody(Body):
+    token: Token
+    password: Password | None = None
 
 
 @blueprint.post("/signup")
@@ -81,6 +89,27 @@ def token() -> Response:
     if email is None:
         raise invalid("username", "This field is required.")
     return signed_in_answer(*log_in(email, body.password), only_tokens=True)
+
+
+@blueprint.post("/email/verify")
+def verify_email() -> Response:
+    """Confirms an e-mail address, by the token of a mail; a change of one also by a Bearer token or the password."""
+    body = read(VerifyBody)
+    with challenging():
+        confirm_email(body.token, _signed_in_as(body), body.password, visitor())
+    return no_content()
+
+
+def _signed_in_as(body: VerifyBody) -> UUID | None:
+    """The user of this request's Bearer token; one that no longer counts is refused only where it is needed."""
+    if "Authorization" not in request.headers:
+        return None
+    try:
+        return authenticate()[0].id
+    except ApiError:
+        if body.password is None and needs_account(body.token):
+            raise
+        return None
 
 
 @blueprint.get("/me")

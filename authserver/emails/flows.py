@@ -1,7 +1,6 @@
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from authserver.emails.delivery import wake
 from authserver.emails.notices import notify, send_link
@@ -11,30 +10,8 @@ from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, writing
 from authserver.models import User
 from authserver.tokens.acting import acting, holder
-from authserver.tokens.one_time import Purpose, issue, kill_all, redeem
+from authserver.tokens.one_time import Purpose, issue
 from authserver.visitor import Visitor
-
-
-def verify(token: str, visitor: Visitor) -> None:
-    """The address of a mail's link is verified; for an asked-for change it becomes the account's from here on."""
-    try:
-        with writing() as transaction:
-            redeemed = redeem(transaction, token, Purpose.VERIFY, Purpose.CHANGE_EMAIL)
-            user = transaction.get_one(User, redeemed.user_id, with_for_update=True)
-            if redeemed.purpose is Purpose.VERIFY:
-                if user.email != redeemed.email:  # changed while the mail was being queued
-                    raise ApiError("one_time_token_not_valid")
-                user.email_verified = True
-                record(transaction, Happened.EMAIL_VERIFIED, visitor, user.id)
-                return
-            check_domain(redeemed.email)  # the settings may be others than when the change was asked for
-            old, user.email, user.email_verified = user.email, redeemed.email, True
-            kill_all(transaction, user.id)
-            record(transaction, Happened.EMAIL_CHANGED, visitor, user.id)
-            notify(transaction, "email_changed", user, old, visitor, new_email=redeemed.email)
-    except IntegrityError:  # somebody else took the address in the meantime
-        raise ApiError("account_exists") from None
-    wake()
 
 
 def resend(email: str, visitor: Visitor) -> None:

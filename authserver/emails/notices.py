@@ -1,17 +1,21 @@
 """The mails that say what was changed or begun on an account, each with a link for "this wasn't me"."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
+from authserver.devices import device
 from authserver.emails.outbox import mail_is_possible, queue
+from authserver.events.record import Happened
 from authserver.extensions import current_settings
-from authserver.models import OneTimeToken, User
+from authserver.models import Event, OneTimeToken, User
 from authserver.tokens.one_time import Purpose, issue
 from authserver.visitor import Visitor
 
+NO_WAYS = {"lost": "", "lost_password": False, "kept": ""}  # what most mails say of ways to sign in
 MOST_TOLD = 5  # a day, at an address that was never verified
 
 
@@ -20,7 +24,22 @@ def page(path: str) -> str:
     return current_settings().public_url + path
 
 
-def send_link(transaction: Transaction, kind: str, purpose: Purpose, user: User, to: str, visitor: Visitor) -> None:
+@dataclass(frozen=True)
+class Made:
+    """When an account was made, and in which browser where that is still known: by this its owner knows it."""
+
+    at: datetime
+    device: str
+
+
+def made(transaction: Transaction, user: User) -> Made:
+    by = select(Event.user_agent).where(Event.user_id == user.id, Event.type == Happened.SIGNED_UP)
+    return Made(user.date_joined, device(transaction.scalar(by.limit(1))))
+
+
+def send_link(
+    transaction: Transaction, kind: str, purpose: Purpose, user: User, to: str, visitor: Visitor, **facts: object
+) -> None:
     """Mails a one-time token of that purpose, in the fragment of its page's address: no log and no Referer has it."""
     if not mail_is_possible():
         return
@@ -31,7 +50,19 @@ def send_link(transaction: Transaction, kind: str, purpose: Purpose, user: User,
         Purpose.RESET: settings.password_reset_url or page("/password/reset"),
     }
     token = issue(transaction, user.id, purpose, to)
-    queue(transaction, kind, to, visitor.languages, user.id, link=f"{pages[purpose]}#token={token}", token=token)
+    account = made(transaction, user)
+    queue(
+        transaction,
+        kind,
+        to,
+        visitor.languages,
+        user.id,
+        link=f"{pages[purpose]}#token={token}",
+        token=token,
+        made_at=_shown(account.at),
+        made_with=account.device,
+        **{**NO_WAYS, **facts},
+    )
 
 
 def notify(transaction: Transaction, kind: str, user: User, to: str | None, visitor: Visitor, **facts: object) -> None:
@@ -45,13 +76,23 @@ def notify(transaction: Transaction, kind: str, user: User, to: str | None, visi
         to,
         visitor.languages,
         user.id,
-        time=now().strftime("%Y-%m-%d %H:%M UTC"),
+        time=_shown(now()),
         ip=visitor.ip,
         user_agent=visitor.user_agent,
         link=f"{page('/account/recover')}#token={token}",
         token=token,
-        **facts,
+        **{**NO_WAYS, **facts},
     )
+
+
+def tell(transaction: Transaction, kind: str, user: User, to: str, visitor: Visitor, **facts: object) -> None:
+    """Tells of what happened, with nothing in the mail that could undo it."""
+    if mail_is_possible():
+        queue(transaction, kind, to, visitor.languages, user.id, time=_shown(now()), **facts)
+
+
+def _shown(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _told_enough(transaction: Transaction, user: User) -> bool:

@@ -1,7 +1,7 @@
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from authserver.body import Body, Email, Token, no_content, read
+from authserver.body import Body, Email, read
 from authserver.emails import flows
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.tokens.guard import Caller, freshly_signed_in
@@ -10,19 +10,8 @@ from authserver.visitor import visitor
 blueprint = Blueprint("emails", __name__, url_prefix="/api/email")
 
 
-class VerifyBody(Body):
-    token: Token
-
-
 class EmailBody(Body):
     email: Email
-
-
-@blueprint.post("/verify")
-def verify() -> Response:
-    """Confirms an address, by the token of a mail."""
-    flows.verify(read(VerifyBody).token, visitor())
-    return no_content()
 
 
 @blueprint.post("/verify/resend")

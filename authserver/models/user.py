@@ -16,8 +16,16 @@ class User(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     email: Mapped[str | None] = mapped_column(String(254), unique=True)
     email_verified: Mapped[bool] = mapped_column(default=False)
+    # By the link of a sign-up's mail and nothing more; null once the owner has set what signs in: verification.py.
+    verified_by_link_at: Mapped[datetime | None]
     password_hash: Mapped[str | None] = mapped_column(String(255))
     first_name: Mapped[str] = mapped_column(String(150), default="")
     last_name: Mapped[str] = mapped_column(String(150), default="")
     date_joined: Mapped[datetime] = mapped_column(default=now)
     disabled_at: Mapped[datetime | None]
+    signup_identity_id: Mapped[UUID | None]  # the identity that the account was made by, which may be unlinked since
+
+    @property
+    def owner_proved(self) -> bool:
+        """Whether whoever set what signs in here is known to read the mail of the account's e-mail address."""
+        return self.email_verified and self.verified_by_link_at is None

@@ -13,11 +13,10 @@ from authserver.emails.delivery import wake
 from authserver.emails.notices import notify
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
-from authserver.extensions import db, writing
+from authserver.extensions import db, provider_label, writing
 from authserver.models import Identity, OneTimeToken, Session, User
 from authserver.oauth import provider
 from authserver.oauth.linking import add, owner, same
-from authserver.oauth.registry import label
 from authserver.oauth.verify import Proved
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import acting
@@ -82,7 +81,7 @@ def unlink(user_id: UUID, session_id: UUID, identity_id: UUID, enabled: Collecti
             delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose.in_(codes))
         )
         record(transaction, Happened.IDENTITY_UNLINKED, visitor, user_id, session_id)
-        notify(transaction, "identity_unlinked", user, user.email, visitor, provider=label(unlinked.provider))
+        notify(transaction, "identity_unlinked", user, user.email, visitor, provider=provider_label(unlinked.provider))
     wake()
 
 

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
@@ -27,13 +27,13 @@ from authserver.emails.delivery import wake
 from authserver.emails.notices import notify, send_link
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
-from authserver.extensions import current_settings, fetch_one, writing
+from authserver.extensions import current_settings, fetch_one, provider_label, writing
 from authserver.limits import Limit, limit_account
-from authserver.models import Identity, OneTimeToken, Session, User
+from authserver.models import Identity, Session, User
 from authserver.oauth import provider
-from authserver.oauth.registry import label
 from authserver.sessions import flows as sessions
 from authserver.tokens.one_time import Purpose
+from authserver.verification import Proof, become_verified
 from authserver.visitor import Visitor
 
 Made = TypeVar("Made")
@@ -164,22 +164,21 @@ def _join(transaction: Transaction, name: str, identity: provider.Identity, visi
     )
     transaction.add(user)
     transaction.flush()
-    transaction.add(_row(user, name, identity))
+    row = _row(user, name, identity)
+    transaction.add(row)
     transaction.flush()
+    user.signup_identity_id = row.id
     accept_invitation(transaction, _proved_email(identity), None, proved=True)
+    record(transaction, Happened.SIGNED_UP, visitor, user.id)
     if user.email and not user.email_verified and current_settings().email_verification == "optional":
         send_link(transaction, "verify", Purpose.VERIFY, user, user.email, visitor)
-    record(transaction, Happened.SIGNED_UP, visitor, user.id)
     return user
 
 
 def _strip(transaction: Transaction, user: User, identity: provider.Identity) -> None:
     """Whatever the one who signed up with somebody else's address could come back by, and the names they gave."""
-    user.password_hash, user.email_verified = None, True
+    become_verified(transaction, user, Proof.TAKE_OVER)
     user.first_name, user.last_name = identity.first_name, identity.last_name
-    # Sessions too are deleted, where elsewhere they only end: the first one's browsers would count as known ones.
-    for model in (Session, Identity, OneTimeToken):
-        transaction.execute(delete(model).where(model.user_id == user.id))
 
 
 def add(
@@ -195,7 +194,7 @@ def add(
     transaction.add(row)
     transaction.flush()
     record(transaction, Happened.IDENTITY_LINKED, visitor, user.id, session_id)
-    notify(transaction, "identity_linked", user, user.email, visitor, provider=label(name))
+    notify(transaction, "identity_linked", user, user.email, visitor, provider=provider_label(name))
     return row
 
 

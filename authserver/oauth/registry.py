@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from flask import current_app
-
 from authserver.oauth.provider import AccessToken, IdToken, Provider, ProviderFactory, ProviderSettings
 from authserver.settings import Settings, SettingsError
 
@@ -47,12 +45,6 @@ def enabled_providers(settings: Settings, factories: Mapping[str, ProviderFactor
     `factories` stand in for the installed entry points, for tests.
     """
     return [enable(name, options, settings, factories) for name, options in sorted(settings.providers.items())]
-
-
-def label(name: str) -> str:
-    """What people call a provider; one that is no longer enabled is called by its name."""
-    enabled: Enabled | None = current_app.extensions["authserver.providers"].get(name)
-    return enabled.provider.label if enabled else name
 
 
 @cache

@@ -6,18 +6,18 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Text
+from authserver.devices import device
 from authserver.errors import ApiError
 from authserver.events.flows import events_of
 from authserver.events.record import Happened
 from authserver.events.views import DEFAULT_LIMIT, before
+from authserver.extensions import provider_label
 from authserver.limits import Limit, limit_address
 from authserver.oauth import codes, identities
 from authserver.oauth import redirect as redirects
 from authserver.oauth.blueprint import enabled_by_name, login_url
-from authserver.oauth.registry import label
 from authserver.pages import confirm
 from authserver.pages.detour import come_back, set_out
-from authserver.pages.devices import device
 from authserver.pages.onward import ACCOUNT, by_redirect, enabled_by_redirect
 from authserver.pages.page import Facts, page, refused
 from authserver.pages.render import render, see_other
@@ -98,7 +98,7 @@ def sessions_(who: Holder) -> ResponseReturnValue:
 
     def facts() -> Facts:
         live = sessions.live_sessions(who.caller.id)
-        return {"who": who, "sessions": live, "label": label, "device": device, "notice": notice()}
+        return {"who": who, "sessions": live, "label": provider_label, "device": device, "notice": notice()}
 
     return page("sessions", SessionBody, act, facts)
 
@@ -169,7 +169,7 @@ def events(who: Holder) -> ResponseReturnValue:
 
 def _identities(who: Holder) -> Facts:
     linked = identities.identities(who.caller.id)
-    return {"who": who, "identities": linked, "label": label, "providers": by_redirect()}
+    return {"who": who, "identities": linked, "label": provider_label, "providers": by_redirect()}
 
 
 def _id(text: str) -> UUID:

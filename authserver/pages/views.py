@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from authserver.emails import flows as emails
-from authserver.emails.views import VerifyBody
-from authserver.extensions import current_settings
+from authserver.accounts.confirm_email import confirm_email
+from authserver.accounts.views import VerifyBody
+from authserver.errors import ApiError, invalid
+from authserver.extensions import current_settings, provider_label
 from authserver.pages import session
-from authserver.pages.page import page
+from authserver.pages.page import Facts, page
 from authserver.pages.render import as_page, prefers_html, render, static_file
 from authserver.passwords import flows as passwords
 from authserver.passwords.views import RecoverBody, ResetBody, reset_password
@@ -28,14 +29,24 @@ HOSTED = re.compile(r"/sign(in|out)(/.*)?|/account(/.*)?|/password/forgot|/email
 
 @blueprint.route("/email/verify", methods=["GET", "POST"])
 def verify() -> ResponseReturnValue:
-    """Confirms an address, by the token of a mail."""
-    return page("verify", VerifyBody, lambda body: emails.verify(body.token, visitor()))
+    """Confirms an e-mail address, by the token of a mail; a change of one for who is signed in, or by the password."""
+    return page("verify", VerifyBody, _verify)
+
+
+def _verify(body: VerifyBody) -> Facts:
+    who = session.holder()
+    try:
+        return {"made": confirm_email(body.token, who.caller.id if who else None, body.password, visitor())}
+    except ApiError as error:
+        if error.code != "not_authenticated":
+            raise
+        raise invalid("password", "Enter the password of the account, or sign in to it first.") from None
 
 
 @blueprint.route("/password/reset", methods=["GET", "POST"])
 def reset() -> ResponseReturnValue:
     """Sets a new password by a mail's token; every session is over."""
-    return page("reset", ResetBody, reset_password)
+    return page("reset", ResetBody, lambda body: {"kept": reset_password(body)}, {"kept": (), "label": provider_label})
 
 
 @blueprint.route("/account/recover", methods=["GET", "POST"])

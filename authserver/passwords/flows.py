@@ -1,13 +1,13 @@
-from datetime import timedelta
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.emails.delivery import wake
 from authserver.emails.flows import require_mail
-from authserver.emails.notices import notify, send_link
+from authserver.emails.notices import notify, send_link, tell
 from authserver.errors import ApiError, invalid
 from authserver.events.record import Happened, record
 from authserver.extensions import fetch_one, writing
@@ -15,7 +15,8 @@ from authserver.models import Identity, Session, User
 from authserver.passwords.hashing import hash_password, matches
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import acting, holder, locked
-from authserver.tokens.one_time import Purpose, Redeemed, kill_all, kill_later_recoveries, look_up, redeem
+from authserver.tokens.one_time import Purpose, kill_all, look_up, redeem
+from authserver.verification import Proof, become_verified
 from authserver.visitor import Visitor
 
 
@@ -72,11 +73,10 @@ def address_of_reset(token: str) -> str:
     return look_up(token, Purpose.RESET).email
 
 
-def reset(token: str, new: str, visitor: Visitor) -> None:
-    """Sets a password by a mail's token: every session over, and whatever was begun before it.
+def reset(token: str, new: str, visitor: Visitor) -> Sequence[Identity]:
+    """Sets a password by a mail's token: every session is over; what else becomes of the account: `verification.py`.
 
-    Where the address had never been verified, whoever made the account need not be who reads its mail: identities
-    that were linked before go too. From here on the address is verified.
+    Returns the identities that still sign in to it, which its owner is told of.
     """
     hashed = hash_password(new)
     with writing() as transaction:
@@ -84,21 +84,18 @@ def reset(token: str, new: str, visitor: Visitor) -> None:
         user = locked(transaction, redeemed.user_id)
         if user is None or user.email != redeemed.email or user.disabled_at is not None:
             raise ApiError("one_time_token_not_valid")
-        if not user.email_verified:
-            transaction.execute(delete(Identity).where(Identity.user_id == user.id))
-        user.password_hash, user.email_verified = hashed, True
-        kill_all(transaction, user.id)
-        sessions.end(transaction, user.id)
+        ways = become_verified(transaction, user, Proof.RESET)
+        user.password_hash = hashed
         record(transaction, Happened.PASSWORD_RESET, visitor, user.id)
-        notify(transaction, "password_changed", user, user.email, visitor)
+        notify(transaction, "password_changed", user, user.email, visitor, **ways.facts())
     wake()
+    return ways.kept
 
 
 def recover(token: str, visitor: Visitor) -> None:
-    """What "this wasn't me" does: everyone is out, and the way back in is by mail to the address that was told.
+    """What "this wasn't me" does: everyone is out, and the way back in is by mail to the e-mail address that was told.
 
-    The sessions, what was begun by mail, the present password and whatever identity was linked since end, and so does
-    what was told to others since; a changed address is put back.
+    A changed e-mail address is put back, which the other one is told of; what else is dropped: `verification.py`.
     """
     try:
         _recover(token, visitor)
@@ -113,33 +110,27 @@ def _recover(token: str, visitor: Visitor) -> None:
         user = locked(transaction, redeemed.user_id)
         if user is None or user.disabled_at is not None:
             raise ApiError("one_time_token_not_valid")
-        sessions.end(transaction, user.id)
-        kill_all(transaction, user.id)
-        kill_later_recoveries(transaction, redeemed)
-        _unlink_since(transaction, redeemed)
-        user.password_hash = None
+        displaced = user.email
+        ways = become_verified(transaction, user, Proof.RECOVERY, redeemed)
+        _put_back(transaction, user, redeemed.email)
         record(transaction, Happened.ACCOUNT_RECOVERED, visitor, user.id)
-        if _put_back(transaction, user, redeemed.email):
-            send_link(transaction, "reset", Purpose.RESET, user, redeemed.email, visitor)
+        if displaced and displaced != redeemed.email:
+            tell(transaction, "email_put_back", user, displaced, visitor)
+        if user.email:
+            send_link(transaction, "reset", Purpose.RESET, user, user.email, visitor, **ways.facts())
 
 
-def _unlink_since(transaction: Transaction, redeemed: Redeemed) -> None:
-    since = redeemed.created_at - timedelta(seconds=1)
-    transaction.execute(delete(Identity).where(Identity.user_id == redeemed.user_id, Identity.created_at >= since))
+def _put_back(transaction: Transaction, user: User, email: str) -> None:
+    """Gives the account the e-mail address that was told, or none: the present one may be the thief's, and a way in.
 
-
-def _put_back(transaction: Transaction, user: User, email: str) -> bool:
-    """Gives the account the address that was told, or none: the present one may be the thief's, and a way in.
-
-    An account that took the address since gives it up where it never verified it, or a thief could keep it away.
+    An account that took the e-mail address since gives it up where it never verified it, or a thief could keep it away.
     """
     other = transaction.scalar(select(User).where(User.email == email, User.id != user.id).with_for_update())
     if other is not None and other.email_verified:
         user.email, user.email_verified = None, False
-        return False
+        return
     if other is not None:
         other.email = None
         kill_all(transaction, other.id)
         transaction.flush()
-    user.email, user.email_verified = email, True
-    return True
+    user.email = email

@@ -1,9 +1,12 @@
+from collections.abc import Sequence
+
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Email, Password, Token, no_content, read
 from authserver.clock import now
 from authserver.limits import Limit, limit_account, limit_address
+from authserver.models import Identity
 from authserver.passwords import flows
 from authserver.passwords.policy import check_new_password
 from authserver.tokens.guard import Caller, authenticate, challenging, is_fresh, signed_in
@@ -87,9 +90,9 @@ def reset() -> Response:
     return no_content()
 
 
-def reset_password(body: ResetBody) -> None:
+def reset_password(body: ResetBody) -> Sequence[Identity]:
     check_new_password(body.password, body.password_confirm, flows.address_of_reset(body.token))
-    flows.reset(body.token, body.password, visitor())
+    return flows.reset(body.token, body.password, visitor())
 
 
 @blueprint.post("/account/recover")

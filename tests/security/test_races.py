@@ -155,7 +155,7 @@ def test_an_address_goes_to_a_sign_up_or_to_a_change_but_not_to_both(
         token = next(mail.token for mail in mails.take(app) if mail.to == wanted)
         signed_up, changed = at_once(
             partial(post, app, "/api/signup/", email=wanted, password=PASSWORD, password_confirm=PASSWORD),
-            partial(post, app, "/api/email/verify/", token=token),
+            partial(post, app, "/api/email/verify/", token=token, password=PASSWORD),
         )
         assert (signed_up, changed) in ((201, 409), (409, 204))
         owner = client.get("/api/me/", headers=person.bearer).get_json()["email"]
