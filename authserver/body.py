@@ -36,10 +36,11 @@ def email_address(value: str) -> str:
     """The address in the one spelling under which it is stored and looked up; raises `ValueError`.
 
     The local part is ASCII and lowercased, the domain IDNA: two spellings of a mailbox are one account, and none that
-    only looks alike reaches it.
+    only looks alike reaches it. `=?` begins an encoded word (RFC 2047), which a mail program or a mail server may
+    decode to another mailbox than the one that is stored here.
     """
     try:
-        if len(value) > 254:
+        if len(value) > 254 or "=?" in value:
             raise EmailNotValidError
         parsed = validate_email(value, allow_smtputf8=False, check_deliverability=False, test_environment=True)
         address = (parsed.ascii_email or "").lower()

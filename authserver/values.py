@@ -25,6 +25,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # The whole of it: urlsplit takes the host of http://[::1].evil.example for ::1.
 AUTHORITY = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.I | re.A)
 URL_BYTES = re.compile(r"[\x21-\x7e]+")
+# A sender whose local part needs no quotes and is no encoded word, which mail programs decode (RFC 2047).
+SENDER = re.compile(r"(?!.*=\?)[\w.!#$%&'*+/=?^`{|}~-]+@([\w.-]+|\[[\w.:]+\])", re.A)
 # An application's own scheme is its domain name turned round (RFC 8252 §7.1), so no browser's scheme is one.
 PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:/[^#\\]*", re.I)
 
@@ -210,7 +212,7 @@ def _folder(value: Path) -> Path:
 
 
 def _mail_from(value: str) -> str:
-    if not re.fullmatch(r"[^\s@<>,]+@[^\s@<>,]+", value):
+    if not SENDER.fullmatch(value):
         raise ValueError("expected one address, such as no-reply@example.com")
     return value
 

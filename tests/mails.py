@@ -1,5 +1,6 @@
 """A mail server of the tests' own, and the mails as they arrived there."""
 
+import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,8 +19,12 @@ from tests.serving import free_port
 
 @dataclass(frozen=True)
 class Arrived:
+    """A mail with its envelope, the e-mail addresses of which are as they stood in the commands."""
+
     message: EmailMessage
+    sender: str
     recipients: list[str]
+    content: bytes
 
     @property
     def to(self) -> str:
@@ -79,7 +84,7 @@ class Server:
         message = message_from_bytes(content, policy=policy.default)
         assert isinstance(message, EmailMessage)
         with self.lock:
-            self.arrived.append(Arrived(message, list(envelope.rcpt_tos)))
+            self.arrived.append(Arrived(message, str(envelope.mail_from), list(envelope.rcpt_tos), content))
             self.encrypted.append(session.ssl is not None)
         return "250 OK"
 
@@ -94,8 +99,21 @@ class Server:
         return AuthResult(success=data.password == b"p@ss word", handled=False)
 
 
+class Literal(SMTP):
+    """aiosmtpd decodes encoded words in the envelope itself, so what was sent could not be seen."""
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        found = re.fullmatch(r"<(.*)>", arg)
+        return (found[1], "") if found else (None, None)
+
+
+class LiteralController(Controller):
+    def factory(self) -> SMTP:
+        return Literal(self.handler, **self.SMTP_kwargs)
+
+
 def start(server: Server, tls: ssl.SSLContext | None = None, auth: bool = False) -> Controller:
-    controller = Controller(
+    controller = LiteralController(
         server,
         hostname="127.0.0.1",
         port=server.port,

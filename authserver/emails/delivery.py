@@ -7,6 +7,7 @@ import ssl
 import threading
 from contextlib import suppress
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
@@ -63,20 +64,41 @@ def send(message: Message) -> None:
     if not settings.mail_url:
         log.info("mail to %s: %s\n\n%s", message.to, message.subject, message.text)
         return
-    mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = settings.mail_sender, message.to, message.subject
-    mail["Date"] = formatdate(usegmt=True)
-    mail["Message-ID"] = make_msgid(domain=settings.mail_sender.rpartition("@")[2])
-    mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(message.text)
-    mail.add_alternative(message.html, subtype="html")
+    content = _content(message, settings.mail_sender)
     server = _connect(settings)
     try:
-        server.send_message(mail)
+        _transmit(server, settings.mail_sender, message.to, content)
     finally:
         with suppress(OSError):  # whatever is said to the farewell: a mail that was taken must not be sent again
             server.quit()
         server.close()
+
+
+def _content(message: Message, sender: str) -> bytes:
+    """The mail as it is transmitted. `EmailMessage` would decode the e-mail addresses, so they are put before it."""
+    mail = EmailMessage(policy=SMTP)
+    mail["Subject"] = message.subject
+    mail["Date"] = formatdate(usegmt=True)
+    mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    mail.add_alternative(message.html, subtype="html")
+    return f"From: {sender}\r\nTo: {message.to}\r\n".encode("ascii") + mail.as_bytes()
+
+
+def _transmit(server: smtplib.SMTP, sender: str, to: str, content: bytes) -> None:
+    """Hands the mail over. The envelope has the e-mail addresses to the letter: smtplib's own methods parse them."""
+    if not to.isprintable() or set(to) & {"<", ">"}:  # would end the command, or the e-mail address in it
+        raise smtplib.SMTPRecipientsRefused({})
+    code, text = server.docmd("MAIL", f"FROM:<{sender}>")
+    if code != 250:
+        raise smtplib.SMTPSenderRefused(code, text, sender)
+    code, text = server.docmd("RCPT", f"TO:<{to}>")
+    if code not in (250, 251):
+        raise smtplib.SMTPRecipientsRefused({to: (code, text)})
+    code, text = server.data(content)
+    if code != 250:
+        raise smtplib.SMTPDataError(code, text)
 
 
 def _connect(settings: Settings) -> smtplib.SMTP:
