@@ -137,8 +137,12 @@ class Settings(BaseModel):
     """Tell people of a sign-in from a browser that they did not use in the last 90 days."""
 
     mail_url: MailUrl | None = Field(default=None, repr=False)
-    """`smtp://user:password@host:port` (STARTTLS where it is offered) or `smtps://…`; without it production sends no
-    mail, and development shows mails in the console."""
+    """`smtp://user:password@host:port` (STARTTLS, without a user only where it is offered) or `smtps://…`, what is
+    special in a password percent-encoded; without it production sends no mail, and development shows mails in the
+    console."""
+    mail_insecure: bool = False
+    """`true`: the user and password of `AUTHSERVER_MAIL_URL` go to the mail server also where it offers no TLS, in
+    clear text; for a server on the same machine, which is no exception otherwise."""
     mail_from: MailFrom | None = None
     """The sender's address; `no-reply@` the public URL's host where none is given."""
     app_name: Annotated[str, Field(max_length=100)] = ""
@@ -244,6 +248,8 @@ def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str
                 )
         if settings.production and not settings.rate_limits:
             warnings.append(f"{PREFIX}RATE_LIMITS is false: nothing limits the guessing of passwords")
+        if settings.production and settings.mail_insecure:
+            warnings.append(f"{PREFIX}MAIL_INSECURE is true: the mail server may get its password in clear text")
         return settings, warnings
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

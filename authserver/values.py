@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from limits import RateLimitItem, parse_many
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -25,6 +25,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # The whole of it: urlsplit takes the host of http://[::1].evil.example for ::1.
 AUTHORITY = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.I | re.A)
 URL_BYTES = re.compile(r"[\x21-\x7e]+")
+# What stands for itself in a user or a password, and percent-encoding for the rest: a password with / ? # or @ in it
+# would be read as another host.
+MAIL_URL = re.compile(
+    r"smtps?://(?P<login>(?!:)(?:[^\s/?#@%\[\]]|%[0-9a-f]{2})+@)?([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?/?",
+    re.I | re.A,
+)
 # A sender whose local part needs no quotes and is no encoded word, which mail programs decode (RFC 2047).
 SENDER = re.compile(r"(?!.*=\?)[\w.!#$%&'*+/=?^`{|}~-]+@([\w.-]+|\[[\w.:]+\])", re.A)
 # An application's own scheme is its domain name turned round (RFC 8252 §7.1), so no browser's scheme is one.
@@ -163,12 +169,17 @@ def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _mail_url(value: str) -> str:
     try:
-        parts = urlsplit(value)
-        good = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+        whole = MAIL_URL.fullmatch(value)
+        login = unquote((whole and whole["login"]) or "")
+        # A user or password of other characters cannot be sent: the commands of a login are ASCII.
+        good = whole and login.isascii() and login.isprintable() and urlsplit(value).port != 0
     except ValueError:
         good = False
     if not good:
-        raise ValueError("expected smtp://user:password@host:port or smtps://user:password@host:port")
+        raise ValueError(
+            "expected smtp://user:password@host:port or smtps://user:password@host:port, "
+            "with / ? # @ [ ] % and spaces in the password percent-encoded, as %2F for /"
+        )
     return value
 
 
@@ -180,10 +191,12 @@ def _redis_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         good = parts.scheme in ("redis", "rediss") and parts.hostname and re.fullmatch(r"(/\d*)?", parts.path)
+        # As above: behind a # or ? in a password the host would be a fragment or an option.
+        whole = "#" not in value and value.count("@") == parts.netloc.count("@") <= 1
         ConnectionPool.from_url(value).make_connection()  # reads the options, does not connect
     except (ValueError, TypeError):
-        good = False
-    if not good:
+        good = whole = False
+    if not good or not whole:
         raise ValueError("expected redis://user:password@host:port/0 or rediss://user:password@host:port/0")
     return value
 

@@ -61,12 +61,13 @@ class Arrived:
 class Server:
     """What was sent to the server, as aiosmtpd's handler; `refuse` is an answer that it gives instead.
 
-    `farewell` is what it says to QUIT.
+    `farewell` is what it says to QUIT, `starttls` what it says to STARTTLS instead of going through with it.
     """
 
     arrived: list[Arrived] = field(default_factory=list)
     refuse: str = ""
     farewell: str = "221 Bye"
+    starttls: str = ""
     logins: list[tuple[str, str]] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
@@ -106,20 +107,33 @@ class Literal(SMTP):
         found = re.fullmatch(r"<(.*)>", arg)
         return (found[1], "") if found else (None, None)
 
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        if not self.event_handler.starttls:
+            await super().smtp_STARTTLS(arg)
+            return
+        await self.push(self.event_handler.starttls)
+        if self.event_handler.starttls.startswith("220") and self.transport:
+            self.transport.close()
+
 
 class LiteralController(Controller):
     def factory(self) -> SMTP:
         return Literal(self.handler, **self.SMTP_kwargs)
 
 
-def start(server: Server, tls: ssl.SSLContext | None = None, auth: bool = False) -> Controller:
+def start(
+    server: Server, tls: ssl.SSLContext | None = None, auth: bool = False, smtps: ssl.SSLContext | None = None
+) -> Controller:
+    """`tls`: what STARTTLS leads to, without which it is not offered; `auth`: whether people can log in."""
     controller = LiteralController(
         server,
         hostname="127.0.0.1",
         port=server.port,
         authenticator=server.authenticate if auth else None,
-        auth_required=auth,
+        auth_required=auth and tls is not None,
+        auth_require_tls=tls is not None,
         tls_context=tls,
+        ssl_context=smtps,
     )
     controller.start()
     return controller

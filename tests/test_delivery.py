@@ -1,20 +1,12 @@
 """The outbox: a mail that was committed with its change goes out once, whatever fails in between."""
 
-import datetime as dt
 import logging
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from ipaddress import ip_address
-from pathlib import Path
 from threading import Thread, current_thread
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask import Flask
 from sqlalchemy import select, update
 
@@ -24,7 +16,7 @@ from authserver.extensions import db, writing
 from authserver.models import Mail
 from tests.conftest import MakeApp
 from tests.factories import PASSWORD, log_in, sign_up
-from tests.mails import Mails, Server, start
+from tests.mails import Mails
 from tests.serving import free_port
 
 Advance = Callable[[float], None]
@@ -118,56 +110,6 @@ def test_an_unreachable_server_loses_nothing(make_app: MakeApp, mails: Mails, ad
     assert deliver(app) == 1
     advance(61)
     assert len(mails.take(make_app(mail_url=mails.url))) == 1
-
-
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for 127.0.0.1, to be trusted by its file, and a server's context with it."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    today = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(today - dt.timedelta(days=1))
-        .not_valid_after(today + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=True)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
-    )
-    trusted, private = folder / "trusted.pem", folder / "key.pem"
-    trusted.write_bytes(made.public_bytes(Encoding.PEM))
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(trusted, private)
-    return trusted, context
-
-
-@pytest.fixture
-def secure(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
-    """A mail server that offers STARTTLS and takes mail after a login only."""
-    trusted, context = certificate(tmp_path)
-    server = Server()
-    controller = start(server, tls=context, auth=True)
-    yield server, trusted
-    controller.stop()
-
-
-def test_starttls_is_used_where_offered_and_the_password_is_decoded(
-    make_app: MakeApp, secure: tuple[Server, Path], monkeypatch: pytest.MonkeyPatch, advance: Advance
-) -> None:
-    server, trusted = secure
-    url = server.url.replace("//", "//us%40er:p%40ss%20word@")
-    app = make_app(mail_url=url)
-    queue(app, "ada@example.com")
-    assert deliver(app) == 1
-    assert (server.arrived, server.logins) == ([], [])  # its certificate is of nobody we trust
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-    advance(61)
-    assert deliver(make_app(mail_url=url.replace("word", "wrong"))) == 1
-    assert server.arrived == []
-    advance(301)
-    assert deliver(app) == 1
-    assert [mail.to for mail in server.arrived] == ["ada@example.com"]
-    assert server.encrypted == [True]
-    assert server.logins[-1] == ("us@er", "p@ss word")
 
 
 def test_of_several_deliverers_at_once_each_mail_is_sent_by_one(app: Flask, mails: Mails) -> None:

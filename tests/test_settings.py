@@ -77,6 +77,7 @@ def test_defaults_are_the_contracts(folder: Path) -> None:
         "password_reset_url": None,
         "new_device_mail": True,
         "mail_url": MAIL,
+        "mail_insecure": False,
         "mail_from": None,
         "app_name": "",
         "app_url": None,
@@ -157,6 +158,8 @@ GOOD: list[tuple[str, str, object]] = [
     ("NEW_DEVICE_MAIL", "false", False),
     ("PAGES", "false", False),
     ("MAIL_URL", "smtps://user:p%40ss@mail.example.com:465", "smtps://user:p%40ss@mail.example.com:465"),
+    ("MAIL_URL", "smtp://user:a:b!$^&*()+,;=%23@[::1]:25/", "smtp://user:a:b!$^&*()+,;=%23@[::1]:25/"),
+    ("MAIL_INSECURE", "true", True),
     ("MAIL_FROM", "hello@example.com", "hello@example.com"),
     ("APP_NAME", "Acme & Co", "Acme & Co"),
     ("APP_URL", "https://app.example.com/", "https://app.example.com/"),
@@ -257,17 +260,26 @@ WRONG: list[tuple[str, str]] = [
     *(("REFRESH_TOKEN_LIFETIME", value) for value in SECONDS),
     *(("FRESH_LIFETIME", value) for value in SECONDS),
     *(("PASSWORD_MIN_LENGTH", value) for value in (CANARY, "0", "-8", "257", "8.5")),
-    *((name, CANARY) for name in ("REFRESH_ROTATION", "NEW_DEVICE_MAIL", "PAGES", "RATE_LIMITS")),
+    *((name, CANARY) for name in ("REFRESH_ROTATION", "NEW_DEVICE_MAIL", "PAGES", "RATE_LIMITS", "MAIL_INSECURE")),
     *(("SESSION_LIFETIME", value) for value in SECONDS),
     *(("TRUSTED_PROXIES", value) for value in (CANARY, "-1", "11")),
     *((name, CANARY) for name in ("SIGNUP", "EMAIL_VERIFICATION", "EMAIL_VERIFY_URL", "PASSWORD_RESET_URL", "APP_URL")),
     *(("SIGNUP_DOMAINS", value) for value in (CANARY, f"@{CANARY}.com", f"https://{CANARY}.com", f"*.{CANARY}.com")),
     ("EMAIL_VERIFY_URL", f"http://{CANARY}.example.com/verify"),
     *(("MAIL_URL", value) for value in (CANARY, f"http://{CANARY}", f"smtp://{CANARY}:x", "smtp://")),
+    # Each would be read as another host, port or password, or could not be sent.
+    *(("MAIL_URL", f"smtp://user:12{special}{CANARY}@mail.example.com:587") for special in "/?#@[] %\t\u00e4"),
+    *(("MAIL_URL", f"smtps://us{special}er:{CANARY}@mail.example.com") for special in "/?#@[] %"),
+    *(("MAIL_URL", f"smtp://mail.example.com{after}{CANARY}") for after in "/?#"),
+    *(
+        ("MAIL_URL", f"smtp://{login}@mail.example.com")
+        for login in (f":{CANARY}", f"u:{CANARY}%C3%A4", f"u:{CANARY}%00")
+    ),
     *(("MAIL_FROM", value) for value in (CANARY, f"{CANARY} <a@example.com>", f"a@{CANARY},b@example.com")),
     ("APP_NAME", CANARY * 20),
     ("TEMPLATE_PATH", f"/nowhere/{CANARY}"),
     *(("REDIS_URL", value) for value in (CANARY, f"http://{CANARY}")),
+    *(("REDIS_URL", f"redis://user:12{special}{CANARY}@redis.example.com/0") for special in "/?#@"),
     *((name, value) for name in LIMITS for value in (CANARY, "0 per minute", "10 per 0 minutes", "ten per minute")),
 ]
 

@@ -31,6 +31,10 @@ _at_work = threading.Lock()
 os.register_at_fork(before=_at_work.acquire, after_in_parent=_at_work.release, after_in_child=_at_work.release)
 
 
+class TLSNotOffered(smtplib.SMTPException):
+    """The mail server would get the password of AUTHSERVER_MAIL_URL in clear text, and so gets nothing."""
+
+
 def start(app: Flask) -> None:
     """Delivers beside the requests of this process, also after a fork, which no thread outlives."""
     _start_thread(app)
@@ -102,20 +106,25 @@ def _transmit(server: smtplib.SMTP, sender: str, to: str, content: bytes) -> Non
 
 
 def _connect(settings: Settings) -> smtplib.SMTP:
+    """A connection that is encrypted where there is a login: whoever is in between could take STARTTLS away."""
     url = urlsplit(settings.mail_url or "")
     host = url.hostname or ""
+    encrypted = url.scheme == "smtps"
     server: smtplib.SMTP
-    if url.scheme == "smtps":
+    if encrypted:
         tls = ssl.create_default_context()
         server = smtplib.SMTP_SSL(host, url.port or 465, timeout=SMTP_TIMEOUT, context=tls)
     else:
         server = smtplib.SMTP(host, url.port or 587, timeout=SMTP_TIMEOUT)
     try:
         server.ehlo()
-        if url.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls(context=ssl.create_default_context())
+        if not encrypted and server.has_extn("starttls"):
+            server.starttls(context=ssl.create_default_context())  # raises where the server does not go through with it
             server.ehlo()
+            encrypted = True
         if url.username:
+            if not encrypted and not settings.mail_insecure:
+                raise TLSNotOffered
             server.login(unquote(url.username), unquote(url.password or ""))
     except BaseException:
         server.close()
