@@ -1,16 +1,25 @@
 """A JSON body becomes a typed value, or `invalid_request`; a feature declares its shapes once, as kinds of `Body`."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from flask import Response, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from authserver.errors import ApiError
 
 MAX_DEPTH = 16
+LONGEST_NAME = 150  # characters
+# Those of Unicode's category Zs, and the tab.
+SPACES = "\t \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+# Control characters, line separators, Unicode's Bidi_Control, and surrogates, which have no UTF-8.
+NOT_IN_NAMES = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Networks at home and in offices have mail servers under .local and home.arpa (RFC 6762, RFC 8375). The other names
+# that email_validator knows as special have none: invalid, localhost, onion, and the rest of arpa.
+SPECIAL_USE_DOMAIN_NAMES[:] = sorted({*SPECIAL_USE_DOMAIN_NAMES} - {"local", "arpa"})
 
 
 class Body(BaseModel):
@@ -26,8 +35,13 @@ def _text(value: str) -> str:
     return value
 
 
-def _name(value: str) -> str:
-    if not value.isprintable():
+def name(value: str) -> str:
+    """A person's name as it is stored; raises `ValueError`.
+
+    Spaces of every kind and joiners belong to names. What is refused breaks the line, or turns the direction of the
+    text around the name.
+    """
+    if NOT_IN_NAMES.search(value):
         raise ValueError("This may not contain control characters.")
     return value.strip()
 
@@ -36,9 +50,10 @@ def email_address(value: str) -> str:
     """The address in the one spelling under which it is stored and looked up; raises `ValueError`.
 
     The local part is ASCII and lowercased, the domain IDNA: two spellings of a mailbox are one account, and none that
-    only looks alike reaches it. `=?` begins an encoded word (RFC 2047), which a mail program or a mail server may
-    decode to another mailbox than the one that is stored here.
+    only looks alike reaches it. Space around it is no part of it. `=?` begins an encoded word (RFC 2047), which a mail
+    program or a mail server may decode to another mailbox than the one that is stored here.
     """
+    value = value.strip(SPACES)
     try:
         if len(value) > 254 or "=?" in value:
             raise EmailNotValidError
@@ -46,13 +61,18 @@ def email_address(value: str) -> str:
         address = (parsed.ascii_email or "").lower()
     except (EmailNotValidError, UnicodeError):
         address = ""
-    if "." not in address.rpartition("@")[2] or len(address) > 254:
+    domain = address.rpartition("@")[2]
+    if "." not in domain or _is_infrastructure(domain) or len(address) > 254:
         raise ValueError("Enter a valid e-mail address.")
     return address
 
 
+def _is_infrastructure(domain: str) -> bool:
+    return domain.endswith(".arpa") and not f".{domain}".endswith(".home.arpa")
+
+
 Text = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_text)]
-Name = Annotated[str, StringConstraints(max_length=150), AfterValidator(_name)]
+Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME), AfterValidator(name)]
 Email = Annotated[str, AfterValidator(email_address), Field(description="an e-mail address")]
 # Its rule belongs to passwords/policy.py, for a login must take what an older rule let through.
 Password = Annotated[Text, Field(description="a password")]

@@ -225,6 +225,7 @@ def _folder(value: Path) -> Path:
 
 
 def _mail_from(value: str) -> str:
+    value = value.strip()
     if not SENDER.fullmatch(value):
         raise ValueError("expected one address, such as no-reply@example.com")
     return value

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import current_app
 
-from authserver.body import email_address
+from authserver.body import LONGEST_NAME, email_address, name
 from authserver.errors import ApiError
 from authserver.oauth.documents import Documents
 from authserver.oauth.grant import Code, check_issuer, tokens_for
@@ -53,7 +53,7 @@ def identify(enabled: Enabled, credential: Credential) -> Proved:
     """Whose it is; raises `provider_token_not_valid` or `provider_unavailable`."""
     with asking(enabled, _hint(enabled, credential)) as (ask, documents):
         proved = _proved(enabled, documents, ask, credential)
-        return replace(proved, identity=_sound(proved.identity))
+        return replace(proved, identity=_sound(enabled, proved.identity))
 
 
 @contextmanager
@@ -174,7 +174,7 @@ def _named(enabled: Enabled, code: Code, proved: Proved) -> Proved:
     return replace(proved, identity=replace(identity, first_name=first, last_name=last))
 
 
-def _sound(identity: Identity) -> Identity:
+def _sound(enabled: Enabled, identity: Identity) -> Identity:
     """The identity in types and lengths that can be stored, whatever the author made of the provider's answer."""
     for text in (identity.subject, identity.tenant):
         if not isinstance(text, str):
@@ -193,13 +193,22 @@ def _sound(identity: Identity) -> Identity:
         email=email,
         email_verified=verified,
         email_authoritative=verified and identity.email_authoritative is True,
-        first_name=_name(identity.first_name),
-        last_name=_name(identity.last_name),
+        first_name=_name(enabled, identity.first_name),
+        last_name=_name(enabled, identity.last_name),
     )
 
 
-def _name(value: object) -> str:
-    return value.strip()[:150] if isinstance(value, str) and value.isprintable() else ""
+def _name(enabled: Enabled, value: object) -> str:
+    """The name by the rule of every way in, as much of it as can be stored; "" for one that the rule refuses."""
+    if not value:
+        return ""
+    try:
+        if not isinstance(value, str):
+            raise ValueError("not text")
+        return name(value)[:LONGEST_NAME].rstrip()
+    except ValueError:
+        log.warning("%s gave a name that is not allowed here, and it was dropped", enabled.name)
+        return ""
 
 
 def _hint(enabled: Enabled, credential: Credential) -> str:
