@@ -1,14 +1,14 @@
-"""A browser in the words that people use of it. It is for reading only: user agents say what they like."""
+"""A browser in the words that people use of it, in our words alone: user agents say what they like."""
 
 # Most of them name several, the telling one first here.
 BROWSERS = {
     "Edg": "Edge",
     "OPR/": "Opera",
     "FxiOS/": "Firefox",
-    "Firefox/": "Firefox",
+    "Firefox": "Firefox",
     "CriOS/": "Chrome",
-    "Chrome/": "Chrome",
-    "Safari/": "Safari",
+    "Chrome": "Chrome",
+    "Safari": "Safari",
 }
 SYSTEMS = {
     "Android": "Android",
@@ -19,11 +19,14 @@ SYSTEMS = {
     "CrOS": "ChromeOS",
     "Linux": "Linux",
 }
+APPLIANCES = {"iPhone", "iPad"}
+# By language: before a system, and before a thing that one holds.
+ON = {"en": ("on", "on"), "de": ("unter", "auf"), "fr": ("sous", "sur")}
 
 
-def device(user_agent: str | None) -> str:
-    """As "Firefox, Linux"; what is no browser is named as it names itself."""
+def device(user_agent: str | None, language: str) -> str:
+    """As "Firefox on Linux", or "Firefox" on a system that we do not know; "" for any other browser."""
     agent = user_agent or ""
     browser = next((name for mark, name in BROWSERS.items() if mark in agent), "")
     system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")
-    return f"{browser}, {system}" if browser and system else agent
+    return f"{browser} {ON[language][system in APPLIANCES]} {system}" if browser and system else browser

@@ -117,6 +117,9 @@ class Settings(BaseModel):
     """Mails that are asked for to one address, and changes of address of one account."""
     rate_limit_mail_address: RateLimit = "30 per hour"
     """Mails that are asked for from one address."""
+    rate_limit_mail_unproved: RateLimit = "10 per day"
+    """Mails of every kind to one e-mail address that nobody has proved to be theirs; erasing the account begins no new
+    count."""
 
     password_min_length: Annotated[int, Field(ge=1, le=256)] = 8
     """Characters."""

@@ -103,21 +103,37 @@ IOS = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.
 @pytest.mark.parametrize(
     ("agent", "known_as"),
     [
-        (CHROME, "Chrome, Linux"),
-        (f"{CHROME} Edg/156.0", "Edge, Linux"),
-        (CHROME.replace("X11; Linux", "X11; CrOS"), "Chrome, ChromeOS"),
-        (CHROME.replace("X11; Linux x86_64", "Linux; Android 16"), "Chrome, Android"),
-        (f"{IOS} Version/26.0 Mobile/15E148 Safari/604.1", "Safari, iPhone"),
-        (f"{IOS} CriOS/156.0 Mobile/15E148 Safari/604.1", "Chrome, iPhone"),
-        (f"{IOS} FxiOS/150.0 Mobile/15E148 Safari/605.1.15", "Firefox, iPhone"),
-        ("Mozilla/5.0 (Windows NT 10.0; rv:150.0) Gecko/20100101 Firefox/150.0", "Firefox, Windows"),
-        ("curl/8.5.0", "curl/8.5.0"),
-        ("Firefox/150.0", "Firefox/150.0"),
+        (CHROME, "Chrome on Linux"),
+        (f"{CHROME} Edg/156.0", "Edge on Linux"),
+        (CHROME.replace("X11; Linux", "X11; CrOS"), "Chrome on ChromeOS"),
+        (CHROME.replace("X11; Linux x86_64", "Linux; Android 16"), "Chrome on Android"),
+        (f"{IOS} Version/26.0 Mobile/15E148 Safari/604.1", "Safari on iPhone"),
+        (f"{IOS} CriOS/156.0 Mobile/15E148 Safari/604.1", "Chrome on iPhone"),
+        (f"{IOS} FxiOS/150.0 Mobile/15E148 Safari/605.1.15", "Firefox on iPhone"),
+        ("Mozilla/5.0 (Windows NT 10.0; rv:150.0) Gecko/20100101 Firefox/150.0", "Firefox on Windows"),
+        ("curl/8.5.0", ""),
+        ("Firefox/150.0", "Firefox"),
+        ("Linux", ""),
         (None, ""),
     ],
 )
 def test_a_browser_is_named_as_people_name_it(agent: str | None, known_as: str) -> None:
-    assert device(agent) == known_as
+    assert device(agent, "en") == known_as
+
+
+def test_a_browser_is_named_in_the_readers_language(client: FlaskClient, browser: Browser, person: SignedIn) -> None:
+    phone = f"{IOS} CriOS/156.0 Mobile/15E148 Safari/604.1"
+    for agent in (CHROME, phone, "curl/8.5.0 <b>"):
+        body = {"email": person.user["email"], "password": PASSWORD}
+        assert client.post("/api/login/", json=body, headers={"User-Agent": agent}).status_code == 200
+    for language, named in {
+        "en": ("Chrome on Linux", "Chrome on iPhone"),
+        "de": ("Chrome unter Linux", "Chrome auf iPhone"),
+        "fr": ("Chrome sous Linux", "Chrome sur iPhone"),
+    }.items():
+        for page in ("/account/sessions", "/account/events"):
+            text = browser.get(page, Accept_Language=language).text
+            assert all(words in text for words in (*named, "curl/8.5.0 &lt;b&gt;")), (language, page)
 
 
 def test_names_are_changed(app: Flask, browser: Browser, person: SignedIn) -> None:

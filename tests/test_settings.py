@@ -92,6 +92,7 @@ def test_defaults_are_the_contracts(folder: Path) -> None:
         "rate_limit_refresh_address": "300 per 5 minutes",
         "rate_limit_mail_account": "5 per day",
         "rate_limit_mail_address": "30 per hour",
+        "rate_limit_mail_unproved": "10 per day",
         "providers": {},
     }
 

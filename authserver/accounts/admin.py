@@ -60,11 +60,12 @@ def search(text: str, limit: int) -> Iterator[User]:
 
 def create(
     email: str, password: str | None, *, first_name: str = "", last_name: str = "", verified: bool = False
-) -> User:
+) -> tuple[User, bool]:
     """An account that nobody signs in to yet, whoever may join by themselves; raises `account_exists`.
 
-    Without a password its owner is mailed a link to set one, where mail can be sent.
+    Without a password its owner is mailed a link to set one, where mail can be sent: whether so is said too.
     """
+    mailed = False
     user = User(email=email, email_verified=verified, first_name=first_name, last_name=last_name)
     user.password_hash = hash_password(password) if password is not None else None
     try:
@@ -73,10 +74,10 @@ def create(
             transaction.flush()
             record(transaction, Happened.ACCOUNT_CREATED, NOBODY, user.id)
             if password is None:
-                send_link(transaction, "reset", Purpose.RESET, user, email, NOBODY)
+                mailed = send_link(transaction, "reset", Purpose.RESET, user, email, NOBODY)
     except IntegrityError:
         raise ApiError("account_exists") from None
-    return user
+    return user, mailed
 
 
 def disable(user_id: UUID) -> bool:

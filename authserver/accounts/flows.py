@@ -103,7 +103,8 @@ def _tell_owner(email: str, visitor: Visitor) -> None:
         if not user.email_verified:  # whoever made it need not be who reads this: their link and password end here
             kill_all(transaction, user.id)
             user.password_hash = None
-        send_link(transaction, "account_exists", Purpose.RESET, user, email, visitor)
+        if not send_link(transaction, "account_exists", Purpose.RESET, user, email, visitor):
+            transaction.rollback()  # and their links stay good: they get no other by this
 
 
 def log_in(email: str, password: str, visitor: Visitor, *, again: bool = True) -> tuple[User, Session]:

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Update, select, update
 from authserver.accounts.admin import as_id
 from authserver.body import email_address
 from authserver.clock import now
-from authserver.emails.notices import page
-from authserver.emails.outbox import mail_is_possible, queue
+from authserver.emails.notices import may_mail, page
+from authserver.emails.outbox import queue
 from authserver.errors import ApiError
 from authserver.extensions import db, fetch_one, writing
 from authserver.models import Invitation, User
@@ -33,11 +33,11 @@ def invite(email: str, lifetime: timedelta, *, mail: bool) -> Invited:
         raise ApiError("account_exists")
     token = secrets.token_urlsafe(32)
     link = f"{page('/signup')}#token={token}"
-    mailed = mail and mail_is_possible()
     with writing() as transaction:
         transaction.execute(_revoked(Invitation.email == email))
         invitation = Invitation(email=email, token_hash=digest(token), expires_at=now() + lifetime)
         transaction.add(invitation)
+        mailed = mail and may_mail(transaction, email)
         if mailed:
             expires = invitation.expires_at.strftime("%Y-%m-%d %H:%M UTC")
             queue(transaction, "invitation", email, "", None, link=link, token=token, expires=expires)

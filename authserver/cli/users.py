@@ -11,7 +11,6 @@ from authserver.body import Body, Email, Name, Password, sentences
 from authserver.cli.application import address, application, as_json, print_json, print_table, short
 from authserver.cli.imports import import_
 from authserver.clock import rfc3339
-from authserver.emails.outbox import mail_is_possible
 from authserver.errors import ApiError
 from authserver.models import User
 from authserver.passwords.policy import check_new_password
@@ -85,14 +84,14 @@ def create(
         raise click.UsageError("Either --password-stdin or --no-password.")
     with application():
         person = _checked(email, first_name, last_name, None if no_password else _read_password(password_stdin))
-        user = admin.create(**person.model_dump(), verified=verified)
+        user, mailed = admin.create(**person.model_dump(), verified=verified)
         click.echo(f"Made {user.email}, id {user.id}.")
         if no_password:
-            click.echo(MAILED if mail_is_possible() else NOT_MAILED)
+            click.echo(MAILED if mailed else NOT_MAILED)
 
 
 MAILED = "A link to set a password is mailed, by a server that runs; it works for one hour."
-NOT_MAILED = "No mail can be sent from here: nobody can sign in to the account by a password yet."
+NOT_MAILED = "No mail can be sent: nobody can sign in to the account by a password yet."
 
 
 def _read_password(from_stdin: bool) -> str:

@@ -38,7 +38,7 @@ def seed(app: Flask) -> bool:
             if db.session.scalar(select(User.id).limit(1)) is not None:
                 return False
             for one in PEOPLE:
-                user = admin.create(
+                user, _ = admin.create(
                     one.email, PASSWORD, first_name=one.first_name, last_name=one.last_name, verified=one.verified
                 )
                 if one.disabled:

@@ -1,22 +1,26 @@
 """The mails that say what was changed or begun on an account, each with a link for "this wasn't me"."""
 
+import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
 from authserver.devices import device
 from authserver.emails.outbox import mail_is_possible, queue
+from authserver.emails.render import best_language
 from authserver.events.record import Happened
 from authserver.extensions import current_settings
-from authserver.models import Event, OneTimeToken, User
+from authserver.limits import Limit, is_within
+from authserver.models import Event, User
 from authserver.tokens.one_time import Purpose, issue
 from authserver.visitor import Visitor
 
+log = logging.getLogger(__name__)
+
 NO_WAYS = {"lost": "", "lost_password": False, "kept": ""}  # what most mails say of ways to sign in
-MOST_TOLD = 5  # a day, at an address that was never verified
 
 
 def page(path: str) -> str:
@@ -24,25 +28,50 @@ def page(path: str) -> str:
     return current_settings().public_url + path
 
 
+def may_mail(transaction: Transaction, to: str, user: User | None = None) -> bool:
+    """Whether a mail may be queued; counts it where the e-mail address was not proved by the account that it is for.
+
+    Whoever types in a stranger's address makes no more than a few mails go there. The count is the e-mail address's
+    and not the account's, so that erasing the account and making it again begins no new one.
+    """
+    if not mail_is_possible():
+        return False
+    if user is not None and user.email_verified and user.email == to:
+        return True
+    if is_within(transaction, Limit.MAIL_UNPROVED, _mailbox(to)):
+        return True
+    log.info("a mail is not sent, for there were too many to an e-mail address that nobody proved")
+    return False
+
+
+def _mailbox(email: str) -> str:
+    """Without a tag: most mail servers put ada+anything@example.com into ada's mailbox."""
+    local, _, domain = email.rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
 @dataclass(frozen=True)
 class Made:
-    """When an account was made, and in which browser where that is still known: by this its owner knows it."""
+    """When an account was made, and by which browser where that is still known: by this its owner knows it."""
 
     at: datetime
-    device: str
+    user_agent: str | None
 
 
 def made(transaction: Transaction, user: User) -> Made:
     by = select(Event.user_agent).where(Event.user_id == user.id, Event.type == Happened.SIGNED_UP)
-    return Made(user.date_joined, device(transaction.scalar(by.limit(1))))
+    return Made(user.date_joined, transaction.scalar(by.limit(1)))
 
 
 def send_link(
     transaction: Transaction, kind: str, purpose: Purpose, user: User, to: str, visitor: Visitor, **facts: object
-) -> None:
-    """Mails a one-time token of that purpose, in the fragment of its page's address: no log and no Referer has it."""
-    if not mail_is_possible():
-        return
+) -> bool:
+    """Mails a one-time token of that purpose, in the fragment of its page's address: no log and no Referer has it.
+
+    Returns whether it did; where no more mails may go there, the link of the last one stays good.
+    """
+    if not may_mail(transaction, to, user):
+        return False
     settings = current_settings()
     pages = {
         Purpose.VERIFY: settings.email_verify_url or page("/email/verify"),
@@ -60,14 +89,19 @@ def send_link(
         link=f"{pages[purpose]}#token={token}",
         token=token,
         made_at=_shown(account.at),
-        made_with=account.device,
+        made_with=device(account.user_agent, best_language(visitor.languages)),
         **{**NO_WAYS, **facts},
     )
+    return True
 
 
 def notify(transaction: Transaction, kind: str, user: User, to: str | None, visitor: Visitor, **facts: object) -> None:
-    """Tells of what happened, with time, address and browser, and with a recovery token bound to the address told."""
-    if to is None or not mail_is_possible() or _told_enough(transaction, user):
+    """Tells of what happened, with time, address and browser, and with a recovery token bound to the address told.
+
+    The browser in words of ours, for whoever did it wrote the user agent. Where no more mails may go there, each of
+    those before is good for undoing what is done after it.
+    """
+    if to is None or not may_mail(transaction, to, user):
         return
     token = issue(transaction, user.id, Purpose.RECOVER, to)
     queue(
@@ -78,7 +112,7 @@ def notify(transaction: Transaction, kind: str, user: User, to: str | None, visi
         user.id,
         time=_shown(now()),
         ip=visitor.ip,
-        user_agent=visitor.user_agent,
+        user_agent=device(visitor.user_agent, best_language(visitor.languages)),
         link=f"{page('/account/recover')}#token={token}",
         token=token,
         **{**NO_WAYS, **facts},
@@ -87,24 +121,9 @@ def notify(transaction: Transaction, kind: str, user: User, to: str | None, visi
 
 def tell(transaction: Transaction, kind: str, user: User, to: str, visitor: Visitor, **facts: object) -> None:
     """Tells of what happened, with nothing in the mail that could undo it."""
-    if mail_is_possible():
+    if may_mail(transaction, to, user):
         queue(transaction, kind, to, visitor.languages, user.id, time=_shown(now()), **facts)
 
 
 def _shown(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _told_enough(transaction: Transaction, user: User) -> bool:
-    """Whether someone who never verified the address, and so may not be its owner, has mailed it enough for a day.
-
-    Each of the mails that went there is good for undoing what is done after it.
-    """
-    if user.email_verified:
-        return False
-    told = select(func.count()).where(
-        OneTimeToken.user_id == user.id,
-        OneTimeToken.purpose == Purpose.RECOVER,
-        OneTimeToken.created_at > now() - timedelta(days=1),
-    )
-    return (transaction.scalar(told) or 0) >= MOST_TOLD

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from flask import Flask, current_app
 from limits import RateLimitItem
+from sqlalchemy.orm import Session as Transaction
 
 from authserver.errors import ApiError
 from authserver.limits.counters import Counters
@@ -32,6 +33,7 @@ class Limit(StrEnum):
     REFRESH_ADDRESS = "refresh_address"  # refused ones only: an accepted one writes nothing
     MAIL_ACCOUNT = "mail_account"  # calls whose purpose is a mail
     MAIL_ADDRESS = "mail_address"
+    MAIL_UNPROVED = "mail_unproved"  # mails, of whatever kind, to an e-mail address that nobody proved
 
 
 def limit_address(limit: Limit) -> None:
@@ -42,6 +44,15 @@ def limit_address(limit: Limit) -> None:
 def limit_account(limit: Limit, account: str | UUID) -> None:
     """The same for an account: the caller's id, or an e-mail address, whether there is an account of it or not."""
     _count(limit, str(account))
+
+
+def is_within(transaction: Transaction, limit: Limit, account: str) -> bool:
+    """Counts inside the transaction of what is limited, and raises nothing: whether that may be done.
+
+    It is counted in the database also where there is a Redis, so that it is undone with what it counts.
+    """
+    counters: Counters | None = current_app.extensions["authserver.limits"]
+    return counters is None or counters.is_within(transaction, limit, account)
 
 
 @contextmanager

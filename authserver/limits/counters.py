@@ -13,9 +13,10 @@ from time import monotonic
 from limits import RateLimitItem
 from limits.errors import StorageError
 from limits.strategies import FixedWindowRateLimiter
+from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
-from authserver.limits.stores import DatabaseStorage, redis_storage
+from authserver.limits.stores import DatabaseStorage, count_inside, redis_storage
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class Counters:
     def __init__(self, items: Mapping[str, RateLimitItem], key: bytes, redis_url: str | None) -> None:
         self._items = items
         self._key = key
-        self._database = FixedWindowRateLimiter(DatabaseStorage())
+        self._table = DatabaseStorage()
+        self._database = FixedWindowRateLimiter(self._table)
         self._redis = FixedWindowRateLimiter(redis_storage(redis_url)) if redis_url else None
         self._lock = Lock()
         self._redis_is_down = False
@@ -36,16 +38,25 @@ class Counters:
 
     def seconds_to_wait(self, limit: str, who: str) -> int:
         """Counts one attempt; 0 where it is within the limit. Keys are HMACs: they tell nobody who was counted."""
-        identifier = hmac.digest(self._key, f"{limit} {who}".encode(), "sha256").hex()
+        identifier = self._identifier(limit, who)
         if self._redis and self._may_ask_redis():
             try:
-                seconds = _hit(self._redis, self._items[limit], f"{limit}/{identifier}")
+                seconds = _hit(self._redis, self._items[limit], identifier)
             except StorageError as error:
                 self._redis_answered(type(error.storage_error).__name__)
             else:
                 self._redis_answered()
+                self._table.sweep()  # of what is counted inside transactions
                 return seconds
-        return _hit(self._database, self._items[limit], f"{limit}/{identifier}")
+        return _hit(self._database, self._items[limit], identifier)
+
+    def is_within(self, transaction: Transaction, limit: str, who: str) -> bool:
+        """Counts one attempt in the caller's transaction, and so in the database; whether it is within the limit."""
+        item = self._items[limit]
+        return count_inside(transaction, item.key_for(self._identifier(limit, who)), item.get_expiry()) <= item.amount
+
+    def _identifier(self, limit: str, who: str) -> str:
+        return f"{limit}/{hmac.digest(self._key, f'{limit} {who}'.encode(), 'sha256').hex()}"
 
     def _may_ask_redis(self) -> bool:
         if not self._redis_is_down:

@@ -1,12 +1,14 @@
 """Two stores behind the interface of the library `limits`: the table `rate_limits`, and Redis with bounded waits."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from limits.storage import RedisStorage, Storage
 from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session as Transaction
 from sqlalchemy.sql.dml import ReturningInsert
 
 from authserver.clock import now
@@ -45,6 +47,20 @@ COUNT_ONE_MORE = {
 }
 
 
+def count_inside(transaction: Transaction, key: str, expiry: int) -> int:
+    """Counts one more in the caller's transaction; returns how many those are in the present window.
+
+    On that transaction's connection, for it may hold SQLite's write lock, for which another would wait in vain.
+    """
+    connection = transaction.connection()
+    return connection.execute(COUNT_ONE_MORE[connection.dialect.name], _one_more(key, expiry)).scalar_one()
+
+
+def _one_more(key: str, expiry: int, amount: int = 1) -> dict[str, Any]:
+    moment = now()
+    return {"key": key, "amount": amount, "expires_at": moment + timedelta(seconds=expiry), "now": moment}
+
+
 class DatabaseStorage(Storage):
     """The table `rate_limits` behind the interface of `limits`; each statement is a transaction of its own."""
 
@@ -59,12 +75,9 @@ class DatabaseStorage(Storage):
         return SQLAlchemyError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        moment = now()
-        expires_at = moment + timedelta(seconds=expiry)
-        values = {"key": key, "amount": amount, "expires_at": expires_at, "now": moment}
-        counted = fetch_one(COUNT_ONE_MORE[db.engine.dialect.name], values)
+        counted = fetch_one(COUNT_ONE_MORE[db.engine.dialect.name], _one_more(key, expiry, amount))
         assert counted is not None, "RETURNING gives the row that was written"
-        self._sweep(moment)
+        self.sweep()
         return counted[0]
 
     def get(self, key: str) -> int:
@@ -84,8 +97,9 @@ class DatabaseStorage(Storage):
     def clear(self, key: str) -> None:
         self._delete(RateLimit.key == key)
 
-    def _sweep(self, moment: datetime) -> None:
+    def sweep(self) -> None:
         """Deletes what is over, now and then; windows that others begin anew or delete meanwhile are left to them."""
+        moment = now()
         if self._sweep_at and moment < self._sweep_at:
             return
         self._sweep_at = moment + SWEEP

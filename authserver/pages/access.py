@@ -6,7 +6,6 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Text
-from authserver.devices import device
 from authserver.errors import ApiError
 from authserver.events.flows import events_of
 from authserver.events.record import Happened
@@ -98,7 +97,7 @@ def sessions_(who: Holder) -> ResponseReturnValue:
 
     def facts() -> Facts:
         live = sessions.live_sessions(who.caller.id)
-        return {"who": who, "sessions": live, "label": provider_label, "device": device, "notice": notice()}
+        return {"who": who, "sessions": live, "label": provider_label, "notice": notice()}
 
     return page("sessions", SessionBody, act, facts)
 
@@ -164,7 +163,7 @@ def back_from_provider(who: Holder) -> Response:
 def events(who: Holder) -> ResponseReturnValue:
     """What happened to one's account, newest first."""
     found = events_of(who.caller.id, before(), DEFAULT_LIMIT)
-    return render("events", who=who, events=found, most=DEFAULT_LIMIT, words=EVENTS, device=device)
+    return render("events", who=who, events=found, most=DEFAULT_LIMIT, words=EVENTS)
 
 
 def _identities(who: Holder) -> Facts:

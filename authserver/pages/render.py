@@ -17,6 +17,7 @@ from flask import Response, request, send_from_directory
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import NotFound
 
+from authserver.devices import device
 from authserver.emails.render import best_language
 from authserver.errors import ApiError
 from authserver.extensions import current_settings
@@ -67,6 +68,7 @@ def render(template: str, status: int = 200, leads_to: str = "", **facts: Any) -
             password_min_length=settings.password_min_length,
             invited_only=settings.signup == "invited",
             language=language,
+            device=lambda agent: device(agent, language) or agent or "",
             _=translator(language),
             **{**NOTHING, "hosted": settings.pages, **facts},
         )

@@ -11,6 +11,8 @@ from flask.typing import ResponseReturnValue
 
 from authserver.accounts.confirm_email import confirm_email
 from authserver.accounts.views import VerifyBody
+from authserver.devices import device
+from authserver.emails.render import best_language
 from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings, provider_label
 from authserver.pages import session
@@ -36,11 +38,13 @@ def verify() -> ResponseReturnValue:
 def _verify(body: VerifyBody) -> Facts:
     who = session.holder()
     try:
-        return {"made": confirm_email(body.token, who.caller.id if who else None, body.password, visitor())}
+        made = confirm_email(body.token, who.caller.id if who else None, body.password, visitor())
     except ApiError as error:
         if error.code != "not_authenticated":
             raise
         raise invalid("password", "Enter the password of the account, or sign in to it first.") from None
+    # In our own words alone: whoever made the account need not be who reads this.
+    return {"made_at": made.at, "made_with": device(made.user_agent, best_language(visitor().languages))}
 
 
 @blueprint.route("/password/reset", methods=["GET", "POST"])
