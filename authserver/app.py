@@ -14,6 +14,7 @@ from authserver import core, errors, limits, migrations
 from authserver.cors import allow_origins
 from authserver.dev.hosts import refuse_foreign_host
 from authserver.dev.mailbox import blueprint as mailbox
+from authserver.disconnects import Damaged
 from authserver.emails import delivery
 from authserver.extensions import db, engine_options, jwt, prepare_engine
 from authserver.oauth.blueprint import provider_blueprint
@@ -127,6 +128,8 @@ def check_database(app: Flask, needs_database: bool) -> None:
                 if migrations.behind(connection):
                     raise SettingsError(NOT_MIGRATED)
             app.extensions["authserver.keys"].signing()
+        except Damaged as error:
+            raise SettingsError(f"the database cannot be used: {errors.database_reason(error)}") from None
         except OperationalError as error:
             if needs_database:
                 raise

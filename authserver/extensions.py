@@ -12,11 +12,13 @@ from flask_cors import CORS
 from flask_jwt_extended import JWTManager
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.engine import Connection, Engine, Result
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from uuid_utils.compat import uuid7
 
+from authserver.disconnects import drop_useless_connections, follow_file, may_repeat_read, may_repeat_write
 from authserver.settings import Settings, SettingsError
 
 Columns = TypeVarTuple("Columns")
@@ -75,11 +77,35 @@ def fetch_one(
 ) -> sa.Row[*Columns] | None:
     """One row by one statement outside any transaction, which on PostgreSQL saves the round trips around it.
 
-    A statement that writes is a transaction of its own, over when this returns.
+    A statement that writes is a transaction of its own, over when this returns. Where the connection was of no use it
+    is repeated on a new one: a read always, a write where it is known not to have been done.
     """
+    try:
+        return _first(statement, parameters)
+    except DBAPIError as error:
+        if not (may_repeat_read(error) if statement.is_select else may_repeat_write(error)):
+            raise
+    return _first(statement, parameters)
+
+
+def _first(statement: TypedReturnsRows[*Columns], parameters: dict[str, Any] | None) -> sa.Row[*Columns] | None:
     reader: Engine = current_app.extensions["authserver.reader"]
     with reader.connect() as connection:
         return connection.execute(statement, parameters).first()
+
+
+@event.listens_for(db.session, "do_orm_execute")
+def repeat_first_read(state: ORMExecuteState) -> Result[Any] | None:
+    """A session's first read is repeated likewise; what comes later in its transaction builds on what was read."""
+    if state.session.in_transaction() or not state.is_select:
+        return None
+    try:
+        return state.invoke_statement()
+    except DBAPIError as error:
+        if not may_repeat_read(error):
+            raise
+    state.session.rollback()
+    return state.invoke_statement()
 
 
 @contextmanager
@@ -89,16 +115,32 @@ def writing() -> Iterator[Session]:
     On SQLite it takes the write lock before its first read, for a transaction that reads first fails at once with
     "database is locked" when another wrote in between.
     """
-    db.session.rollback()  # what was read before is over: look again inside
-    connection = db.session.connection(execution_options={"begin": "IMMEDIATE"})
     try:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        try:
+            _begin()
+        except DBAPIError as error:  # the connection may be of no use, and nothing was written yet
+            if not error.connection_invalidated:
+                raise
+            _begin()
         yield db.session()
         db.session.commit()
     except BaseException:
         db.session.rollback()
         raise
+
+
+# In the one round trip of the limit: whether the server takes writes, or is a standby since a failover.
+BEGINNING = "SHOW transaction_read_only; SET LOCAL lock_timeout = '5s'"
+
+
+def _begin() -> None:
+    db.session.rollback()  # what was read before is over: look again inside
+    connection = db.session.connection(execution_options={"begin": "IMMEDIATE"})
+    if connection.dialect.name == "postgresql" and connection.exec_driver_sql(BEGINNING).scalar() == "on":
+        connection.invalidate()
+        db.engine.dispose()
+        reason = Exception("the server takes no writes")
+        raise OperationalError(BEGINNING, None, reason, connection_invalidated=True)
 
 
 def engine_options(url: str) -> dict[str, Any]:
@@ -122,10 +164,13 @@ def engine_options(url: str) -> dict[str, Any]:
     return {**common, "connect_args": connect_args, "pool_recycle": 600}
 
 
-def prepare_engine(engine: Engine) -> Engine:
-    """Readies the engine and returns its reader, which opens no transactions."""
+def prepare_engine(engine: Engine, *, create: bool = False) -> Engine:
+    """Readies the engine and returns its reader, which opens no transactions. `create`: SQLite may make its file."""
+    drop_useless_connections(engine)
     if engine.dialect.name != "sqlite":
         return engine.execution_options(isolation_level="AUTOCOMMIT")
+    if engine.url.database:
+        follow_file(engine, engine.url.database, create=create)
     _prepare_sqlite(engine)
     return engine.execution_options(begin=None)
 

@@ -24,11 +24,18 @@ class Forwarder:
 
     def stop(self) -> None:
         """Refuses connections, and breaks those that stand."""
-        for one in [self._listener, *self._open]:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
-            one.close()
-        self._open.clear()
+        self._close(self._listener)
+        self.cut()
+
+    def cut(self) -> None:
+        """Breaks the connections that stand, and takes new ones."""
+        while self._open:
+            self._close(self._open.pop())
+
+    def _close(self, one: socket.socket) -> None:
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
+        one.close()
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):

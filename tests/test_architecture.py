@@ -14,7 +14,19 @@ ROOT = Path(__file__).parents[1]
 # folder right under authserver/; a new one has to be given its place here.
 ORDER: list[set[str]] = [
     {"environment", "values"},
-    {"settings", "errors", "extensions", "body", "clock", "visitor", "devices", "metrics", "cors", "cookies"},
+    {
+        "settings",
+        "errors",
+        "extensions",
+        "disconnects",
+        "body",
+        "clock",
+        "visitor",
+        "devices",
+        "metrics",
+        "cors",
+        "cookies",
+    },
     {"models"},
     {"migrations"},  # the schema's history: what it did must not depend on what the features do now
     {"limits"},

@@ -53,7 +53,7 @@ def _engine(settings: Settings, create: bool) -> Engine:
                 "AUTHSERVER_INSTANCE_PATH to name a place that may be written to"
             ) from None
     engine = create_engine(url, **options)
-    prepare_engine(engine)
+    prepare_engine(engine, create=create)
     if create and url.get_backend_name() == "postgresql":
         _create_if_missing(engine)
     return engine
