@@ -162,6 +162,9 @@ UNSUPPORTED = [
     PasswordHasher(time_cost=1, memory_cost=1024, type=Type.I).hash("x"),
     "$argon2id$nonsense",
     "argon2$argon2id$nonsense",
+    own("x").replace("$v=19", "$v=20"),
+    own("x").replace("p=4$", "p=4,data=AAAA$"),
+    own("x").replace("p=4$", "p=4,keyid=AAAA$"),
     own("x").replace("m=1024", "m=4194304"),
     "argon2" + own("x").replace("t=1", "t=4294967295"),
     own("x") + "\n",
@@ -176,6 +179,7 @@ def test_a_hash_that_cannot_be_checked_is_refused_and_never_repeated(app: Flask,
     reasons = [line for line in result.stderr.splitlines() if line.startswith("line ")]
     assert len(reasons) == len(UNSUPPORTED)
     assert all(": password_hash: This " in line for line in reasons)
+    assert sum("costs too much to check: at most" in line for line in reasons) == 3
     assert not any(text and text.strip() in result.output for text in UNSUPPORTED)
 
 

@@ -16,7 +16,7 @@ from authserver.body import Body, Email, Name, Text, sentences
 from authserver.clock import now
 from authserver.extensions import db, new_id, writing
 from authserver.models import User
-from authserver.passwords.foreign import is_supported
+from authserver.passwords.foreign import NO_HASH, objection
 
 BATCH = 1000
 LONGEST_HASH = 255  # what models/user.py has room for
@@ -24,8 +24,9 @@ LOOKUP = 100  # addresses looked up at once
 
 
 def _hash(value: str) -> str:
-    if len(value) > LONGEST_HASH or not is_supported(value):
-        raise ValueError("This is not a hash that can be checked here.")
+    sentence = objection(value) if len(value) <= LONGEST_HASH else NO_HASH
+    if sentence:
+        raise ValueError(sentence)
     return value
 
 

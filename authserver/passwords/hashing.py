@@ -27,7 +27,12 @@ def hash_password(password: str) -> str:
 
 
 def matches(password_hash: str | None, password: str) -> bool:
-    """Whether the password is the right one. Without a hash the same work is done, and the answer is no."""
+    """Whether the password is the right one. Without a hash the same work is done, and the answer is no.
+
+    So it is with a stored hash that cannot be checked here.
+    """
+    if not foreign.is_usable(password_hash or DUMMY):
+        password_hash = None
     with _cores:
         if password_hash is not None and foreign.is_foreign(password_hash):
             return foreign.matches(password_hash, password)
