@@ -5,7 +5,6 @@ from uuid import UUID
 
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session as Transaction
 
 from authserver.body import email_address
 from authserver.clock import now
@@ -16,7 +15,7 @@ from authserver.extensions import db, writing
 from authserver.models import User
 from authserver.passwords.hashing import hash_password
 from authserver.sessions import flows as sessions
-from authserver.tokens.acting import locked
+from authserver.tokens.acting import existing
 from authserver.tokens.one_time import Purpose, kill_all
 from authserver.visitor import Visitor
 
@@ -86,7 +85,7 @@ def disable(user_id: UUID) -> bool:
     The sessions and what was begun by mail end for good, so that enabling revives neither.
     """
     with writing() as transaction:
-        user = _locked(transaction, user_id)
+        user = existing(transaction, user_id)
         if user.disabled_at is not None:
             return False
         user.disabled_at = now()
@@ -99,16 +98,9 @@ def disable(user_id: UUID) -> bool:
 def enable(user_id: UUID) -> bool:
     """The user can sign in again; returns whether that is new."""
     with writing() as transaction:
-        user = _locked(transaction, user_id)
+        user = existing(transaction, user_id)
         if user.disabled_at is None:
             return False
         user.disabled_at = None
         record(transaction, Happened.ACCOUNT_ENABLED, NOBODY, user_id)
     return True
-
-
-def _locked(transaction: Transaction, user_id: UUID) -> User:
-    user = locked(transaction, user_id)
-    if user is None:  # erased since it was found
-        raise ApiError("not_found", f"There is no user {user_id}.")
-    return user

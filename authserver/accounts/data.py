@@ -13,7 +13,7 @@ from authserver.events.views import event_json
 from authserver.extensions import db, writing
 from authserver.models import Authorization, Event, Identity, Invitation, Mail, OneTimeToken, Session, User
 from authserver.sessions.answer import session_json, user_json
-from authserver.tokens.acting import acting, locked
+from authserver.tokens.acting import acting, existing
 from authserver.visitor import Visitor
 
 
@@ -73,9 +73,7 @@ def erase(user_id: UUID, visitor: Visitor, session_id: UUID | None = None) -> No
     `session_id` where the user asks, whose session has to be live still.
     """
     with writing() as transaction:
-        user = acting(transaction, user_id, session_id) if session_id else locked(transaction, user_id)
-        if user is None:
-            raise ApiError("not_found")
+        user = acting(transaction, user_id, session_id) if session_id else existing(transaction, user_id)
         _erase(transaction, user, visitor)
 
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
@@ -17,7 +17,7 @@ from authserver.extensions import current_settings, fetch_one, writing
 from authserver.models import Session, User
 from authserver.passwords.hashing import hash_password, is_outdated, matches
 from authserver.sessions import flows as sessions
-from authserver.tokens.acting import holder
+from authserver.tokens.acting import acting, holder
 from authserver.tokens.one_time import Purpose, kill_all
 from authserver.visitor import Visitor
 
@@ -140,16 +140,19 @@ def log_in(email: str, password: str, visitor: Visitor, *, again: bool = True) -
 
 
 def _remember_failure(user_id: UUID | None, visitor: Visitor) -> None:
+    """An account that was erased while its password was hashed is one more that nobody knows.
+
+    It is held for that, so that an erasure comes after, and by the same statement for none: nobody can tell.
+    """
+    this = select(User.id).where(User.id == literal(user_id, User.id.type)).with_for_update(read=True, key_share=True)
     with writing() as transaction:
-        record(transaction, Happened.SIGN_IN_FAILED, visitor, user_id)
+        record(transaction, Happened.SIGN_IN_FAILED, visitor, transaction.scalar(this))
 
 
-def change_profile(user_id: UUID, changes: Mapping[str, str]) -> User:
+def change_profile(user_id: UUID, session_id: UUID, changes: Mapping[str, str]) -> User:
     """Sets what is in `changes` (`first_name`, `last_name`) and leaves the rest."""
     with writing() as transaction:
-        user = transaction.get(User, user_id)
-        if user is None:  # erased since the guard looked
-            raise ApiError("token_not_valid")
+        user = acting(transaction, user_id, session_id)
         for field, value in changes.items():
             setattr(user, field, value)
         return user

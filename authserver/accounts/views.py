@@ -124,7 +124,7 @@ def me(caller: Caller) -> Response:
 def change_me(caller: Caller) -> Response:
     """Changes one's names; what is left out stays."""
     body = read(ProfileBody)
-    return jsonify(user_json(flows.change_profile(caller.id, body.model_dump(exclude_unset=True))))
+    return jsonify(user_json(flows.change_profile(caller.id, caller.session_id, body.model_dump(exclude_unset=True))))
 
 
 @blueprint.delete("/me")

@@ -14,9 +14,9 @@ from authserver.emails.notices import notify
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import db, provider_label, writing
-from authserver.models import Identity, OneTimeToken, Session, User
+from authserver.models import Identity, OneTimeToken, Session
 from authserver.oauth import provider
-from authserver.oauth.linking import add, owner, same
+from authserver.oauth.linking import add, same
 from authserver.oauth.verify import Proved
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import acting
@@ -101,8 +101,8 @@ def reauthenticate(caller: Caller, name: str, proved: Proved, visitor: Visitor) 
 def confirm(caller: Caller, name: str, identity: provider.Identity, visitor: Visitor) -> None:
     """The session is fresh again, where the identity is one of its account's; raises where it is none."""
     with writing() as transaction:
-        user: User | None = owner(transaction, name, identity)
-        if user is None or user.id != caller.id:
+        user = acting(transaction, caller.id, caller.session_id)
+        own = select(Identity.id).where(Identity.user_id == user.id, *same(name, identity))
+        if transaction.scalar(own) is None:
             raise ApiError("provider_token_not_valid", NOT_OWN)
-        acting(transaction, caller.id, caller.session_id)
         sessions.reauthenticated(transaction, user, caller.session_id, visitor)

@@ -17,6 +17,7 @@ from authserver.clock import now
 from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings, writing
 from authserver.models import Authorization
+from authserver.tokens.acting import acting
 from authserver.tokens.one_time import digest
 from authserver.values import is_loopback, redirect_url
 
@@ -57,7 +58,10 @@ def check_next(url: str) -> None:
 
 
 def begin(name: str, request: Request) -> Begun:
-    """Remembers the request for the browser that is being sent to the provider; its cookie gets the secret."""
+    """Remembers the request for the browser that is being sent to the provider; its cookie gets the secret.
+
+    Raises `token_not_valid` where the session that it is for has ended.
+    """
     secret = secrets.token_urlsafe(32)
     return Begun(_remember(name, request, digest(secret)), secret)
 
@@ -89,6 +93,8 @@ COLUMNS = (
 def _remember(name: str, request: Request, secret_hash: str) -> str:
     state = secrets.token_urlsafe(16)
     with writing() as transaction:
+        if request.user_id and request.session_id:
+            acting(transaction, request.user_id, request.session_id)
         transaction.execute(delete(Authorization).where(Authorization.expires_at <= now()))
         transaction.add(
             Authorization(

@@ -92,7 +92,7 @@ def sessions_(who: Holder) -> ResponseReturnValue:
         if body.session == OTHERS:
             sessions.end_others(who.caller.id, who.caller.session_id, visitor())
         else:
-            sessions.end_one(who.caller.id, _id(body.session), visitor())
+            sessions.end_one(who.caller.id, _id(body.session), visitor(), who.caller.session_id)
         return done("ended", "/account/sessions")
 
     def facts() -> Facts:

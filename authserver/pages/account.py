@@ -38,7 +38,7 @@ def profile(who: Holder) -> ResponseReturnValue:
     """Changes one's names."""
 
     def act(body: ProfileBody) -> Response:
-        accounts.change_profile(who.caller.id, body.model_dump(exclude_unset=True))
+        accounts.change_profile(who.caller.id, who.caller.session_id, body.model_dump(exclude_unset=True))
         return access.done("profile")
 
     return page("profile", ProfileBody, act, {"who": who})

@@ -136,7 +136,12 @@ def _admitting(view: View[P], *, fresh: bool) -> Callable[P, ResponseReturnValue
             return see_other(f"/signin{then()}")
         if request.method == "POST" and fields().get("user") != str(who.caller.id):
             return see_other("/account?done=other")
-        return confirm_first() if fresh and not who.fresh else view(who, *args, **kwargs)
+        try:
+            return confirm_first() if fresh and not who.fresh else view(who, *args, **kwargs)
+        except ApiError as error:
+            if error.code != "token_not_valid":
+                raise
+            return see_other(f"/signin{then()}")  # the session was ended while the view was at work
 
     return guarded
 

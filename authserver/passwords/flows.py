@@ -22,11 +22,19 @@ from authserver.visitor import Visitor
 
 def reauthenticate(user_id: UUID, session_id: UUID, password: str, visitor: Visitor) -> None:
     """Raises `invalid_request` for a password that is not the account's."""
-    found = fetch_one(select(User.password_hash).where(User.id == user_id))
-    if not matches(found.password_hash if found else None, password):
+    if not matches(_present_hash(user_id), password):
         raise invalid("password", "This password is not right.")
     with writing() as transaction:
         sessions.reauthenticated(transaction, acting(transaction, user_id, session_id), session_id, visitor)
+
+
+def _present_hash(user_id: UUID) -> str | None:
+    """Of who is signed in; raises `token_not_valid` where the user was erased since the guard looked."""
+    found = fetch_one(select(User.password_hash).where(User.id == user_id))
+    if found is None:
+        raise ApiError("token_not_valid")
+    present: str | None = found.password_hash
+    return present
 
 
 def has_password(user_id: UUID) -> bool:
@@ -36,8 +44,7 @@ def has_password(user_id: UUID) -> bool:
 
 def change(user_id: UUID, session_id: UUID, current: str | None, fresh: bool, new: str, visitor: Visitor) -> None:
     """Sets another password and ends every other session; an account without one needs a fresh token instead."""
-    found = fetch_one(select(User.password_hash).where(User.id == user_id))
-    present = found.password_hash if found else None
+    present = _present_hash(user_id)
     if present is None and not fresh:
         raise ApiError("reauthentication_required")
     if present is not None and current is None:

@@ -12,7 +12,7 @@ from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, db, fetch_one, writing
 from authserver.models import Session, User
 from authserver.sessions.devices import is_known
-from authserver.tokens.acting import locked
+from authserver.tokens.acting import acting, existing
 from authserver.tokens.verify import Kind, verify
 from authserver.visitor import Visitor
 
@@ -68,20 +68,25 @@ def reauthenticated(transaction: Transaction, user: User, session_id: UUID, visi
     record(transaction, Happened.REAUTHENTICATED, visitor, user.id, session_id)
 
 
-def touch(user_id: UUID, session_id: UUID, last_used_at: datetime) -> None:
-    """The session was used just now, where the last word of that is old enough to be worth a write."""
+def touch(user_id: UUID, session_id: UUID, last_used_at: datetime) -> bool:
+    """The session was used just now, where the last word of that is old enough to be worth a write.
+
+    Returns False where that word is another one now, or the session has ended.
+    """
     if last_used_at > now() - COARSE:
-        return
+        return True
     with writing() as transaction:
-        transaction.execute(
+        touched = transaction.execute(
             update(Session)
             .where(
                 Session.id == session_id,
                 Session.user_id == user_id,
                 Session.last_used_at == last_used_at,  # of several at once one writes
+                Session.revoked_at.is_(None),
             )
             .values(last_used_at=now())
         )
+    return touched.rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
 def live_sessions(user_id: UUID) -> Sequence[Session]:
@@ -119,17 +124,22 @@ def _end_each(user_id: UUID, session_ids: Iterable[UUID | None], visitor: Visito
                 record(transaction, Happened.SESSION_ENDED, visitor, user_id, session_id)
 
 
-def end_one(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
-    """Ends one of the user's live sessions; raises `not_found` for any other."""
+def end_one(user_id: UUID, ended_id: UUID, visitor: Visitor, session_id: UUID | None = None) -> None:
+    """Ends one of the user's live sessions; raises `not_found` for any other.
+
+    `session_id` where the user asks, whose session has to be live still.
+    """
     with writing() as transaction:
-        if not end(transaction, user_id, Session.id == session_id, Session.expires_at > now()):
+        if session_id:
+            acting(transaction, user_id, session_id)
+        if not end(transaction, user_id, Session.id == ended_id, Session.expires_at > now()):
             raise ApiError("not_found")
-        record(transaction, Happened.SESSION_ENDED, visitor, user_id, session_id)
+        record(transaction, Happened.SESSION_ENDED, visitor, user_id, ended_id)
 
 
 def end_others(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
     with writing() as transaction:
-        locked(transaction, user_id)  # a code that is being exchanged makes its session before or after
+        acting(transaction, user_id, session_id)  # a code that is being exchanged makes its session before or after
         if end(transaction, user_id, Session.id != session_id):
             record(transaction, Happened.OTHER_SESSIONS_ENDED, visitor, user_id, session_id)
 
@@ -137,7 +147,7 @@ def end_others(user_id: UUID, session_id: UUID, visitor: Visitor) -> None:
 def end_all(user_id: UUID, visitor: Visitor) -> int:
     """Signs the user out everywhere; returns of how many sessions."""
     with writing() as transaction:
-        locked(transaction, user_id)
+        existing(transaction, user_id)
         count = end(transaction, user_id, Session.expires_at > now())
         if count:
             record(transaction, Happened.ALL_SESSIONS_ENDED, visitor, user_id)

@@ -61,8 +61,8 @@ def refresh(token: str, visitor: Visitor) -> Refreshed:
     if _is_current(claims, found):
         if rotating:
             found = _advance(claims, found)
-        else:
-            touch(claims.user_id, claims.session_id, found.last_used_at)
+        elif not touch(claims.user_id, claims.session_id, found.last_used_at):
+            _find(claims)
     elif not _is_predecessor_in_grace(claims, found):
         _end_reused(claims, visitor)
     access = access_token(claims.user_id, claims.session_id, authenticated_at=None)

@@ -83,5 +83,5 @@ def end_other_sessions(caller: Caller) -> Response:
 @signed_in
 def end_session(caller: Caller, session_id: UUID) -> Response:
     """Ends one of one's own sessions."""
-    flows.end_one(caller.id, session_id, visitor())
+    flows.end_one(caller.id, session_id, visitor(), caller.session_id)
     return no_content()
