@@ -380,3 +380,27 @@ def test_s81_what_was_read_before_a_transaction_does_not_keep_it_from_a_new_conn
         server.terminate()
         add_user("a@example.com")
         assert db.session.scalar(select(func.count()).select_from(User)) == 1
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: db.session.scalars(select(User.email)).all(),
+        lambda: db.session.execute(select(User.email)).all(),
+        lambda: db.session.get(User, new_id()),
+    ],
+)
+def test_s81_a_session_whose_first_read_meets_a_closed_connection_reads_by_a_new_one(
+    app: Flask, server: Server, read: Callable[[], object]
+) -> None:
+    """As in a command or the delivery of mails, where no statement of another kind comes before."""
+    with app.app_context():
+        fill_pool(app)
+        server.terminate()
+        assert not read()
+        server.terminate()
+        with pytest.raises(OperationalError):
+            read()  # in the same transaction, which may have read what is no more
+        db.session.rollback()
+        assert not read()

@@ -9,6 +9,7 @@ from time import process_time
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError, VerifyMismatchError
 from django.contrib.auth import hashers as django  # type: ignore[import-untyped]
 from flask import Flask
 from flask.testing import FlaskClient
@@ -127,6 +128,28 @@ def test_s87_the_import_takes_of_a_salts_last_characters_those_that_bcrypt_takes
     assert sum(map(imported, salts)) == 4
     made = {bcrypt.hashpw(str(number).encode(), BCRYPT.encode()).decode()[-1] for number in range(300)}
     assert {last for last in ALPHABET if imported(BCRYPT[:-1] + last)} == made
+
+
+def test_s87_the_import_takes_of_argon2s_hashes_those_that_it_reads() -> None:
+    head, salt, digest = ARGON2.rsplit("$", 2)
+    base64 = ALPHABET.replace(".", "+")
+    tried = [
+        *(f"{head}${salt[:-1]}{last}${digest}" for last in base64),
+        *(f"{head}${salt}${digest[:-1]}{last}" for last in base64),
+        *(f"{head}${salt[:length]}${digest}" for length in range(11, 22)),
+        *(f"{head}${salt}${digest[:length]}" for length in range(22, 43)),
+    ]
+
+    def reads(text: str) -> bool:
+        try:
+            return PasswordHasher().verify(text, "another")
+        except VerifyMismatchError:
+            return True
+        except VerificationError:
+            return False
+
+    assert [imported(one) for one in tried] == [reads(one) for one in tried]
+    assert 0 < sum(map(imported, tried)) < len(tried)
 
 
 @pytest.mark.parametrize("error", [ValueError("Invalid salt"), RuntimeError("no memory"), UnicodeError()])
