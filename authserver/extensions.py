@@ -12,6 +12,7 @@ from flask_cors import CORS
 from flask_jwt_extended import JWTManager
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, Engine, Result
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
@@ -25,16 +26,40 @@ Columns = TypeVarTuple("Columns")
 
 
 class UTCDateTime(sa.TypeDecorator[datetime]):
-    """A moment with its zone on both databases: SQLite gives it back without one."""
+    """A moment in UTC with its zone, on both databases and whatever the server's own zone is."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return PostgresMoment() if dialect.name == "postgresql" else self.impl_instance
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         return value.astimezone(UTC) if value else None
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+        """Adds the zone: SQLite stores none, and PostgreSQL is asked for the time in UTC."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value and value.astimezone(UTC)
+
+
+class PostgresMoment(postgresql.TIMESTAMP):
+    """PostgreSQL's `timestamptz`, read in UTC.
+
+    PostgreSQL sends a moment in the zone of the database, role or connection, in which the first and the last day of
+    the calendar may be in the year 0 or 10000, and psycopg raises for those.
+    """
+
+    render_bind_cast = True  # as psycopg's own type has it, whose place this takes
+
+    def __init__(self) -> None:
+        super().__init__(timezone=True)
+
+    def adapt(self, cls: Any, **kw: Any) -> Any:
+        """Stays what it is, where the dialect would put psycopg's type in its place."""
+        return PostgresMoment()
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.timezone(sa.literal_column("'UTC'"), column, type_=column.type)
 
 
 class Model(DeclarativeBase):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import IO, Annotated, Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from authserver.accounts.import_format import LineError, Lines, Seen, people
 from authserver.body import Body, Email, Name, Text, sentences
-from authserver.clock import now
+from authserver.clock import now, past
 from authserver.extensions import db, new_id, writing
 from authserver.models import User
 from authserver.passwords.foreign import NO_HASH, objection
@@ -32,12 +32,9 @@ def _hash(value: str) -> str:
 
 def _moment(value: object) -> datetime:
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if moment is not None:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError("This must be a time such as 2020-12-31T23:59:59Z.")
+        return past(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError("This must be a time from 1970 until now, such as 2020-12-31T23:59:59Z.") from None
 
 
 class Person(Body):

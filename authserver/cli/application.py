@@ -1,10 +1,11 @@
 """What the commands share: the application that their flows run in, how refusals are said, how lists are printed."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from authserver.cli.server import warn
 from authserver.errors import ApiError
 from authserver.extensions import db
 from authserver.settings import Settings, load
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 
 class Refused(click.ClickException):
@@ -62,6 +66,12 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def progress(length: int) -> "ProgressBar[int]":
+    """A bar on standard error while that many rows are worked through; nothing where that is no terminal."""
+    hidden = not (length and sys.stderr.isatty())
+    return click.progressbar(length=length, file=sys.stderr, hidden=hidden, update_min_steps=length // 1000 or 1)
+
+
 def short(moment: datetime | None) -> str:
     """A moment for people, in UTC."""
-    return moment.strftime("%Y-%m-%d %H:%M") if moment else ""
+    return moment.isoformat(" ", "minutes").removesuffix("+00:00") if moment else ""

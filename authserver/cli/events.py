@@ -1,12 +1,13 @@
 """`authserver events`"""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import click
 
 from authserver.accounts.admin import as_id, find
 from authserver.cli.application import application, as_json, print_json, print_table, short
+from authserver.clock import past
 from authserver.events.flows import all_events
 from authserver.events.record import Happened
 from authserver.events.views import event_json
@@ -14,10 +15,9 @@ from authserver.events.views import event_json
 
 def _moment(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(value) if value is not None else None
-        return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter("expected a time such as 2026-01-01T00:00:00Z") from None
+        return past(value) if value is not None else None
+    except ValueError:
+        raise click.BadParameter("expected a time from 1970 until now, such as 2026-01-01T00:00:00Z") from None
 
 
 @click.command()
