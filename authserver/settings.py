@@ -98,6 +98,10 @@ class Settings(BaseModel):
     fresh_lifetime: Seconds = 600
     """After a sign-in, for which its access token's `fresh` claim says so."""
 
+    event_lifetime: Seconds = 365 * 86400
+    """How long [what happened](operating.md#audit-events) is kept, a year; what is older is
+    [deleted](operating.md#what-is-over)."""
+
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     """How many proxies in front may be believed when they name the client's address in `X-Forwarded-For`."""
     rate_limits: bool = True

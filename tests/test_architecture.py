@@ -32,6 +32,7 @@ ORDER: list[set[str]] = [
     {"limits"},
     {"tokens"},
     {"events"},
+    {"purge"},
     {"emails"},
     {"sessions"},
     {"verification"},

@@ -153,6 +153,8 @@ def test_an_account_that_is_there_is_not_made_again(client: FlaskClient, run: Ru
         ("events", "--type", "unknown"),
         ("events", "--since", "yesterday"),
         ("events", "--since", "0001-01-01T00:00:00+01:00"),
+        ("events", "--since", "1969-12-31T23:59:59Z"),
+        ("events", "--since", "9999-12-31"),
         ("nouns",),
     ],
     ids=" ".join,

@@ -4,10 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+from flask import Flask
 from flask.testing import FlaskClient
 
+from authserver.clock import now
+from authserver.extensions import db
+from authserver.models import Event
 from tests.blocks import ROOT, block
 from tests.conftest import PUBLIC_URL, variables
 from tests.factories import PASSWORD, log_in, sign_up
@@ -39,6 +44,14 @@ def typed(script: str, folder: Path, database: str) -> str:
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+def test_the_guides_purge_deletes_what_is_over(app: Flask, tmp_path: Path, database: str) -> None:
+    with app.app_context():
+        db.session.add(Event(type="signed_in", created_at=now() - timedelta(days=400)))
+        db.session.commit()
+    printed = typed(block("docs/operating.md", "sh", "authserver purge"), tmp_path, database)
+    assert printed == "1 events would be deleted.\n1 events deleted.\n"
 
 
 def test_the_guides_invitation_is_made(tmp_path: Path, database: str) -> None:

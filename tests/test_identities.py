@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -244,6 +245,25 @@ def test_who_signs_in_anew_at_the_provider_is_fresh_again(
     assert events(client, fresh)[-1] == ("reauthenticated", session_of(client, person))
     assert unlink(client, fresh, identity).status_code == 204
     assert client.delete("/api/me/", headers=fresh.bearer).status_code == 204
+
+
+def test_s86_a_provider_makes_nothing_fresh_past_the_end_of_the_session(
+    client: FlaskClient, standins: StandIns, person: SignedIn, advance: Advance
+) -> None:
+    link(client, person, standins.google.token(ADA))
+    advance(86400 - 60)
+    late = client.post("/api/token/refresh/", json={"refresh": person.refresh}).get_json()["access"]
+    person = replace(person, access=late)
+
+    def again() -> TestResponse:
+        token = standins.google.id_token(ADA, auth_time=int(now().timestamp()))
+        return client.post("/api/auth/google/reauthenticate/", headers=person.bearer, json={"id_token": token})
+
+    fresh = jwt.decode(again().get_json()["access"], options={"verify_signature": False})
+    assert fresh["exp"] == jwt.decode(person.refresh, options={"verify_signature": False})["exp"]
+    advance(61)
+    assert client.get("/api/me/", headers=person.bearer).status_code == 200
+    assert_error(again(), 401, "token_not_valid")
 
 
 @pytest.mark.parametrize("by", ["reauthenticate", "link", "unlink"])

@@ -8,24 +8,32 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, make_url, select
 from sqlalchemy.engine import Connection
 
 from authserver import migrations
 from authserver.app import NOT_MIGRATED, create_app
 from authserver.cli import database as commands
 from authserver.cli.database import migrate_database
-from authserver.extensions import Model, db
+from authserver.clock import now
+from authserver.extensions import Model, db, new_id
+from authserver.models import Session, User
+from authserver.models.session import browser
+from authserver.sessions.devices import is_known
 from authserver.settings import SettingsError
+from authserver.visitor import Visitor
 from tests.conftest import POSTGRES, settings_for
 from tests.test_start import PATIENCE, production
 
@@ -261,6 +269,43 @@ def exists(url: str) -> bool:
     with psycopg.connect(POSTGRES) as server:
         found = server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [address.database])
         return found.fetchone() is not None
+
+
+def test_browsers_that_were_used_before_their_hash_was_stored_are_known(new_database: NewDatabase) -> None:
+    """In more than one batch; those of a session last used more than 90 days ago need none."""
+    settings = settings_for(new_database())
+    moments = dict.fromkeys(("created_at", "last_used_at", "expires_at"), now())
+    person: dict[str, Any] = {
+        "id": new_id(),
+        "email_verified": False,
+        "first_name": "",
+        "last_name": "",
+        "date_joined": now(),
+    }
+    session = {**moments, "user_id": person["id"], "method": "password", "generation": 0}
+    rows = [{**session, "ip": f"2001:db8:{n:x}::1", "user_agent": f"Böld {n}"} for n in range(1001)]
+    rows.append({**session, "ip": "::1", "user_agent": "old", "last_used_at": now() - timedelta(days=91)})
+    with commands.exclusive(settings, create=True) as connection:
+        command.upgrade(migrations._config(connection), "0005")
+        connection.execute(older(User, person).insert(), person)
+        connection.execute(older(Session, rows[0]).insert(), [{"id": new_id(), **row} for row in rows])
+    migrate_database(settings)
+    with create_app(settings).app_context():
+        found = {one.user_agent: one for one in db.session.scalars(select(Session))}
+        assert len(found) == len(rows)
+        assert found.pop("old").browser is None
+        assert all(one.browser == browser(one.ip, one.user_agent) for one in found.values())
+        visitor = Visitor(ip="2001:db8:5:ffff::2", user_agent="Böld 5")
+        assert is_known(db.session(), person["id"], visitor)
+        assert not is_known(db.session(), person["id"], replace(visitor, user_agent="Böld 6"))
+        db.session.remove()
+        db.engine.dispose()
+
+
+def older(model: type[Model], row: dict[str, Any]) -> sa.TableClause:
+    """The model's table as far as the row goes."""
+    columns = model.__table__.columns
+    return sa.table(model.__tablename__, *(sa.column(name, columns[name].type) for name in {"id": 1, **row}))
 
 
 # Versions that differ

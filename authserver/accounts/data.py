@@ -1,6 +1,9 @@
 """A person's data as a whole: all that is stored of it, and its erasure."""
 
-from typing import Any
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, false, select, update
@@ -16,19 +19,62 @@ from authserver.sessions.answer import session_json, user_json
 from authserver.tokens.acting import acting, existing
 from authserver.visitor import Visitor
 
+IN_MEMORY = 256 * 1024  # bytes of an export; what is longer is on the disk
+PIECE = 64 * 1024  # bytes that are sent at once
 
-def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
-    """All that is stored of the user, without secrets: no hash, no token."""
+
+def export(user_id: UUID, session_id: UUID) -> Iterator[bytes]:
+    """All that is stored of the user, without secrets, as JSON in pieces.
+
+    Written to a temporary file first: memory does not grow with what is stored, and no transaction waits for who reads.
+    """
+    pieces = _written(_stored(user_id, session_id))
+    next(pieces)  # all is written, and whoever drops the rest closes the file
+    return pieces
+
+
+def _written(stored: Mapping[str, dict[str, Any] | Iterable[dict[str, Any]]]) -> Iterator[bytes]:
+    with SpooledTemporaryFile(IN_MEMORY) as file:
+        separator = b"{"
+        for name, part in stored.items():
+            file.write(separator + f'\n"{name}": '.encode())
+            if isinstance(part, dict):
+                file.write(_json(part))
+            else:
+                _write_list(file, part)
+            separator = b","
+        file.write(b"\n}\n")
+        file.seek(0)
+        yield b""
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _write_list(file: IO[bytes], rows: Iterable[dict[str, Any]]) -> None:
+    separator = b"["
+    for row in rows:
+        file.write(separator + b"\n" + _json(row))
+        separator = b","
+    file.write(b"[]" if separator == b"[" else b"\n]")
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _stored(user_id: UUID, session_id: UUID) -> Mapping[str, dict[str, Any] | Iterable[dict[str, Any]]]:
+    """What an export holds: no hash, no token."""
     user = db.session.get(User, user_id)
     if user is None:  # erased since the guard looked
         raise ApiError("token_not_valid")
 
-    def rows(model: Any) -> Any:
-        return db.session.scalars(select(model).where(model.user_id == user_id).order_by(model.id))
+    def rows(model: Any) -> Iterator[Any]:
+        of_user = select(model).where(model.user_id == user_id).order_by(model.id)
+        yield from db.session.scalars(of_user.execution_options(yield_per=500))
 
     return {
         "user": {**user_json(user), "has_password": user.password_hash is not None},
-        "identities": [
+        "identities": (
             {
                 "id": str(one.id),
                 "provider": one.provider,
@@ -38,12 +84,16 @@ def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
                 "created_at": rfc3339(one.created_at),
             }
             for one in rows(Identity)
-        ],
-        "sessions": [
-            {**session_json(one, session_id), "ended_at": rfc3339(one.revoked_at) if one.revoked_at else None}
+        ),
+        "sessions": (
+            {
+                **session_json(one, session_id),
+                "browser": one.browser,
+                "ended_at": rfc3339(one.revoked_at) if one.revoked_at else None,
+            }
             for one in rows(Session)
-        ],
-        "mailed_links": [
+        ),
+        "mailed_links": (
             {
                 "purpose": one.purpose,
                 "email": one.email,
@@ -52,8 +102,8 @@ def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
             }
             for one in rows(OneTimeToken)
             if one.code is None
-        ],
-        "invitations": [
+        ),
+        "invitations": (
             {
                 "email": one.email,
                 "created_at": rfc3339(one.created_at),
@@ -61,9 +111,9 @@ def export(user_id: UUID, session_id: UUID) -> dict[str, Any]:
                 "accepted_at": rfc3339(one.accepted_at) if one.accepted_at else None,
             }
             for one in db.session.scalars(select(Invitation).where(_own_invitations(user)))
-        ],
-        "mails": [{"kind": one.kind, "created_at": rfc3339(one.created_at)} for one in rows(Mail)],
-        "events": [event_json(one) for one in rows(Event)],
+        ),
+        "mails": ({"kind": one.kind, "created_at": rfc3339(one.created_at)} for one in rows(Mail)),
+        "events": (event_json(one) for one in rows(Event)),
     }
 
 

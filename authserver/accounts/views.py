@@ -139,4 +139,4 @@ def erase_me(caller: Caller) -> Response:
 @signed_in
 def export_me(caller: Caller) -> Response:
     """All that is stored of oneself."""
-    return jsonify(data.export(caller.id, caller.session_id))
+    return Response(data.export(caller.id, caller.session_id), mimetype="application/json")

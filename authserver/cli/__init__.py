@@ -10,6 +10,7 @@ from authserver.cli.events import events
 from authserver.cli.invitations import invitations
 from authserver.cli.keys import keys
 from authserver.cli.providers import providers
+from authserver.cli.purge import purge
 from authserver.cli.server import dev, migrate
 from authserver.cli.sessions import sessions
 from authserver.cli.users import users
@@ -25,7 +26,7 @@ def cli() -> None:
     """
 
 
-for command in (dev, migrate, users, sessions, invitations, providers, events, keys):
+for command in (dev, migrate, users, sessions, invitations, providers, events, purge, keys):
     cli.add_command(command)
 
 

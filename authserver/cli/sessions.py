@@ -8,6 +8,7 @@ from authserver.accounts.admin import NOBODY, find
 from authserver.cli.application import application, as_json, print_json, print_table, short
 from authserver.sessions import flows
 from authserver.sessions.answer import session_json
+from authserver.sessions.flows import MOST_LISTED
 
 
 @click.group()
@@ -17,11 +18,12 @@ def sessions() -> None:
 
 @sessions.command("list")
 @click.argument("email_or_id")
+@click.option("--limit", type=click.IntRange(min=1), default=MOST_LISTED, show_default=True, help="At most so many.")
 @as_json
-def list_(email_or_id: str, as_json: bool) -> None:
-    """List a user's live sessions, newest first."""
+def list_(email_or_id: str, limit: int, as_json: bool) -> None:
+    """List a user's sessions of which a token may still count, newest first."""
     with application():
-        live = flows.live_sessions(find(email_or_id).id)
+        live = flows.live_sessions(find(email_or_id).id, limit=limit)
         if as_json:
             for one in live:
                 shown = session_json(one, one.id)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from authserver.emails import outbox
 from authserver.emails.render import Message
 from authserver.extensions import current_settings, db
+from authserver.purge import InPassing
 from authserver.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -143,14 +144,17 @@ def _start_thread(app: Flask) -> None:
 
 
 def _run(app: Flask) -> None:
+    """Delivers mails, and where none is due deletes some of what is over: this thread keeps nobody waiting."""
+    in_passing = InPassing()
     while True:
         _wake.clear()
         try:
             with _at_work, app.app_context():
                 while deliver_due():
                     pass
+                in_passing.purge()
         except SQLAlchemyError as error:
-            log.error("mails wait for the database: %s", type(error).__name__)
+            log.error("mails, and what is over, wait for the database: %s", type(error).__name__)
         except Exception:
             log.exception("mail delivery failed and goes on")
         _wake.wait(POLL)

@@ -29,8 +29,7 @@ class Counters:
     def __init__(self, items: Mapping[str, RateLimitItem], key: bytes, redis_url: str | None) -> None:
         self._items = items
         self._key = key
-        self._table = DatabaseStorage()
-        self._database = FixedWindowRateLimiter(self._table)
+        self._database = FixedWindowRateLimiter(DatabaseStorage())
         self._redis = FixedWindowRateLimiter(redis_storage(redis_url)) if redis_url else None
         self._lock = Lock()
         self._redis_is_down = False
@@ -46,7 +45,6 @@ class Counters:
                 self._redis_answered(type(error.storage_error).__name__)
             else:
                 self._redis_answered()
-                self._table.sweep()  # of what is counted inside transactions
                 return seconds
         return _hit(self._database, self._items[limit], identifier)
 

@@ -1,6 +1,6 @@
 """Two stores behind the interface of the library `limits`: the table `rate_limits`, and Redis with bounded waits."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +17,6 @@ from authserver.models import RateLimit
 
 REDIS_PREFIX = "authserver"
 REDIS_TIMEOUT = 0.5  # seconds to connect, and again for an answer
-SWEEP = timedelta(minutes=5)  # between deletions of windows that are over, by each process
 
 
 # Built once: building them costs as much as running them.
@@ -62,13 +61,12 @@ def _one_more(key: str, expiry: int, amount: int = 1) -> dict[str, Any]:
 
 
 class DatabaseStorage(Storage):
-    """The table `rate_limits` behind the interface of `limits`; each statement is a transaction of its own."""
+    """The table `rate_limits` behind the interface of `limits`; each statement is a transaction of its own.
+
+    Windows that are over are deleted elsewhere (purge.py), never by who is being counted.
+    """
 
     STORAGE_SCHEME = None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._sweep_at: datetime | None = None
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -77,7 +75,6 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         counted = fetch_one(COUNT_ONE_MORE[db.engine.dialect.name], _one_more(key, expiry, amount))
         assert counted is not None, "RETURNING gives the row that was written"
-        self.sweep()
         return counted[0]
 
     def get(self, key: str) -> int:
@@ -96,15 +93,6 @@ class DatabaseStorage(Storage):
 
     def clear(self, key: str) -> None:
         self._delete(RateLimit.key == key)
-
-    def sweep(self) -> None:
-        """Deletes what is over, now and then; windows that others begin anew or delete meanwhile are left to them."""
-        moment = now()
-        if self._sweep_at and moment < self._sweep_at:
-            return
-        self._sweep_at = moment + SWEEP
-        over = sa.select(RateLimit.key).where(RateLimit.expires_at <= moment).with_for_update(skip_locked=True)
-        self._delete(RateLimit.key.in_(over))
 
     def _delete(self, which: sa.ColumnElement[bool]) -> None:
         with db.engine.begin() as connection:

@@ -12,7 +12,7 @@ class Event(Model):
     """Something that happened to an account. It outlives the account, then without address and user agent."""
 
     __tablename__ = "events"
-    __table_args__ = (Index(None, "user_id", "id"),)
+    __table_args__ = (Index(None, "user_id", "id"), Index(None, "created_at"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     user_id: Mapped[UUID | None]  # no foreign key, for it stays; null for a failed sign-in to no account

@@ -21,4 +21,4 @@ class OneTimeToken(Model):
     email: Mapped[str] = mapped_column(String(254))  # "" for a code, which is about no address
     code: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what a code is bound to: oauth/redirect.py
     created_at: Mapped[datetime] = mapped_column(default=now)
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -6,7 +6,6 @@ from flask import Blueprint, Response, current_app, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Text, Token, read, whole_body
-from authserver.clock import now
 from authserver.cookies import read_cookies, set_cookie
 from authserver.errors import UNREACHABLE, ApiError, database_error, invalid
 from authserver.extensions import current_settings
@@ -18,7 +17,7 @@ from authserver.oauth.registry import Enabled
 from authserver.oauth.verify import Credential, SentAccessToken, SentIdToken, asking, identify
 from authserver.sessions.transport import signed_in_answer
 from authserver.tokens.guard import Caller, signed_in
-from authserver.tokens.issue import access_token
+from authserver.tokens.issue import access_token_made_fresh
 from authserver.values import with_query
 from authserver.visitor import visitor
 
@@ -102,7 +101,7 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
         limit_address(Limit.PROVIDER_ADDRESS)
         proved = identify(enabled, credential)
         identities.reauthenticate(caller, name, proved, visitor())
-        return jsonify(access=access_token(caller.id, caller.session_id, authenticated_at=now()))
+        return jsonify(access=access_token_made_fresh(caller.id, caller.session_id, caller.session_expires_at))
 
     @blueprint.get("/login")
     def login() -> ResponseReturnValue:

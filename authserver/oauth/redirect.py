@@ -95,7 +95,6 @@ def _remember(name: str, request: Request, secret_hash: str) -> str:
     with writing() as transaction:
         if request.user_id and request.session_id:
             acting(transaction, request.user_id, request.session_id)
-        transaction.execute(delete(Authorization).where(Authorization.expires_at <= now()))
         transaction.add(
             Authorization(
                 id=state,

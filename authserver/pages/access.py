@@ -96,7 +96,7 @@ def sessions_(who: Holder) -> ResponseReturnValue:
         return done("ended", "/account/sessions")
 
     def facts() -> Facts:
-        live = sessions.live_sessions(who.caller.id)
+        live = sessions.live_sessions(who.caller.id, who.caller.session_id)
         return {"who": who, "sessions": live, "label": provider_label, "notice": notice()}
 
     return page("sessions", SessionBody, act, facts)

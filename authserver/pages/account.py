@@ -1,7 +1,5 @@
 """One's own account, by the flows that the API calls (contract: BROWSER.md). Who can get in, and did: `access.py`."""
 
-import json
-
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
@@ -75,9 +73,9 @@ def email(who: Holder) -> ResponseReturnValue:
 @for_holder
 def export(who: Holder) -> ResponseReturnValue:
     """All that is stored of oneself, as a file."""
-    stored = data.export(who.caller.id, who.caller.session_id)
     headers = {**HEADERS, "Content-Disposition": 'attachment; filename="account.json"'}
-    return Response(json.dumps(stored, indent=2, ensure_ascii=False), 200, headers, mimetype="application/json")
+    stored = data.export(who.caller.id, who.caller.session_id)
+    return Response(stored, 200, headers, mimetype="application/json")
 
 
 @blueprint.route("/delete", methods=["GET", "POST"])

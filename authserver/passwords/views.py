@@ -4,13 +4,12 @@ from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Email, Password, Token, no_content, read
-from authserver.clock import now
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.models import Identity
 from authserver.passwords import flows
 from authserver.passwords.policy import check_new_password
 from authserver.tokens.guard import Caller, authenticate, challenging, is_fresh, signed_in
-from authserver.tokens.issue import access_token
+from authserver.tokens.issue import access_token_made_fresh
 from authserver.visitor import visitor
 
 blueprint = Blueprint("passwords", __name__, url_prefix="/api")
@@ -45,7 +44,7 @@ class RecoverBody(Body):
 def reauthenticate(caller: Caller) -> Response:
     """Makes the session's access token fresh again, by password."""
     confirm(caller, read(ReauthenticateBody))
-    return jsonify(access=access_token(caller.id, caller.session_id, authenticated_at=now()))
+    return jsonify(access=access_token_made_fresh(caller.id, caller.session_id, caller.session_expires_at))
 
 
 def confirm(caller: Caller, body: ReauthenticateBody) -> None:

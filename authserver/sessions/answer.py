@@ -6,7 +6,7 @@ from uuid import UUID
 
 from authserver.clock import rfc3339
 from authserver.models import Session, User
-from authserver.tokens.issue import access_token, refresh_token
+from authserver.tokens.issue import access_token_of_sign_in, refresh_token
 
 
 class Person(Protocol):
@@ -39,7 +39,7 @@ def user_json(user: Person) -> dict[str, Any]:
 
 def signed_in_json(user: User, session: Session) -> dict[str, Any]:
     return {
-        "access": access_token(user.id, session.id, authenticated_at=session.last_authenticated_at),
+        "access": access_token_of_sign_in(user.id, session.id, session.last_authenticated_at, session.expires_at),
         "refresh": refresh_token(user.id, session.id, 0, session.created_at, session.expires_at),
         "user": user_json(user),
     }

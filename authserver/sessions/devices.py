@@ -1,37 +1,48 @@
 """Whether a sign-in comes from a browser that this person used before. No cookie says so, since none may be set."""
 
-from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
-from authserver.models import Session
+from authserver.models import Session, User
+from authserver.models.session import REMEMBERED, browser
 from authserver.visitor import Visitor
-
-REMEMBERED = timedelta(days=90)
 
 
 def is_known(transaction: Transaction, user_id: UUID, visitor: Visitor) -> bool:
-    """By user agent and network, against the sessions of 90 days; someone's very first sign-in is no news to them.
+    """Returns whether the person used this user agent from this network in the last 90 days."""
+    return _any(
+        transaction,
+        Session.user_id == user_id,
+        Session.browser == browser(visitor.ip, visitor.user_agent),
+        Session.last_used_at > now() - REMEMBERED,
+    )
 
-    After a longer absence everything is: nobody would notice a thief's sign-in less.
+
+def is_news(transaction: Transaction, user: User, visitor: Visitor) -> bool:
+    """Returns whether the person is to be told of this sign-in: by a browser not known, and not their very first.
+
+    After a longer absence every browser is unknown: nobody would notice a thief's sign-in less. The sessions from
+    before it are deleted by then, so an account without any is a new one only where it is younger than they get.
     """
-    seen = transaction.execute(
-        select(Session.ip, Session.user_agent, func.max(Session.last_used_at, type_=Session.last_used_at.type))
-        .where(Session.user_id == user_id)
-        .group_by(Session.ip, Session.user_agent)
-    ).all()
-    here, since = (network(visitor.ip), visitor.user_agent), now() - REMEMBERED
-    return not seen or any((network(ip), agent) == here and last > since for ip, agent, last in seen)
+    if is_known(transaction, user.id, visitor):
+        return False
+    young = _here_since(user) > now() - REMEMBERED
+    return not young or _any(transaction, Session.user_id == user.id)
 
 
-def network(ip: str) -> str:
-    """The /24 or /48 around an address: a provider moves its customers about inside one."""
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        return ip
-    return str(ip_network(f"{address}/{24 if address.version == 4 else 48}", strict=False))
+def _any(transaction: Transaction, *which: ColumnElement[bool]) -> bool:
+    return bool(transaction.scalar(select(exists().where(*which))))
+
+
+def _here_since(user: User) -> datetime:
+    """Returns when the account was made here, where an import says when its person joined elsewhere.
+
+    Its id tells: it is a UUIDv7, which begins with the milliseconds since 1970 (RFC 9562).
+    """
+    if user.id.version != 7:
+        return user.date_joined
+    return max(user.date_joined, datetime.fromtimestamp((user.id.int >> 80) / 1000, UTC))

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,12 +11,13 @@ from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, db, fetch_one, writing
 from authserver.models import Session, User
-from authserver.sessions.devices import is_known
+from authserver.sessions.devices import is_news
 from authserver.tokens.acting import acting, existing
 from authserver.tokens.verify import Kind, verify
 from authserver.visitor import Visitor
 
 COARSE = timedelta(minutes=5)  # how exact `last_used_at` is where nothing else has to be written
+MOST_LISTED = 100  # sessions of one person
 
 
 def start(
@@ -31,7 +32,7 @@ def start(
     require_verified(user)
     begun = now()
     signed_in = page.last_authenticated_at if page else begun
-    if page is None and current_settings().new_device_mail and not is_known(transaction, user.id, visitor):
+    if page is None and current_settings().new_device_mail and is_news(transaction, user, visitor):
         notify(transaction, "new_device", user, user.email, visitor)
     session = Session(
         user_id=user.id,
@@ -60,11 +61,19 @@ def require_verified(user: User) -> None:
 
 
 def reauthenticated(transaction: Transaction, user: User, session_id: UUID, visitor: Visitor) -> None:
-    """The person of this session has just proved again who they are."""
+    """The person of this session has just proved again who they are.
+
+    Raises `token_not_valid` where the session is past its end: an access token may count for a while after that, but
+    nobody gets another one from it, or it would go on for ever.
+    """
     require_verified(user)
-    transaction.execute(
-        update(Session).where(Session.id == session_id, Session.user_id == user.id).values(authenticated_at=now())
+    made_fresh = transaction.execute(
+        update(Session)
+        .where(Session.id == session_id, Session.user_id == user.id, Session.expires_at > now())
+        .values(authenticated_at=now())
     )
+    if made_fresh.rowcount != 1:  # type: ignore[attr-defined]
+        raise ApiError("token_not_valid")
     record(transaction, Happened.REAUTHENTICATED, visitor, user.id, session_id)
 
 
@@ -89,13 +98,16 @@ def touch(user_id: UUID, session_id: UUID, last_used_at: datetime) -> bool:
     return touched.rowcount == 1  # type: ignore[attr-defined, no-any-return]
 
 
-def live_sessions(user_id: UUID) -> Sequence[Session]:
-    """Where the user is signed in, newest first."""
-    return db.session.scalars(
-        select(Session)
-        .where(Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now())
-        .order_by(Session.created_at.desc())
-    ).all()
+def live_sessions(user_id: UUID, current: UUID | None = None, limit: int = MOST_LISTED) -> list[Session]:
+    """Where the user is signed in, newest first; of more than `limit` sessions those that end last, and the current.
+
+    A session counts, and can be ended, for as long as an access token of it does.
+    """
+    query = select(Session).where(Session.user_id == user_id, *Session.counting())
+    listed = list(db.session.scalars(query.order_by(Session.expires_at.desc()).limit(limit)))
+    if current is not None and all(one.id != current for one in listed):
+        listed += db.session.scalars(query.where(Session.id == current))
+    return sorted(listed, key=lambda one: one.created_at, reverse=True)
 
 
 def log_out(token: str, kind: Kind, visitor: Visitor) -> None:
@@ -132,7 +144,7 @@ def end_one(user_id: UUID, ended_id: UUID, visitor: Visitor, session_id: UUID | 
     with writing() as transaction:
         if session_id:
             acting(transaction, user_id, session_id)
-        if not end(transaction, user_id, Session.id == ended_id, Session.expires_at > now()):
+        if not end(transaction, user_id, Session.id == ended_id):
             raise ApiError("not_found")
         record(transaction, Happened.SESSION_ENDED, visitor, user_id, ended_id)
 
@@ -148,15 +160,15 @@ def end_all(user_id: UUID, visitor: Visitor) -> int:
     """Signs the user out everywhere; returns of how many sessions."""
     with writing() as transaction:
         existing(transaction, user_id)
-        count = end(transaction, user_id, Session.expires_at > now())
+        count = end(transaction, user_id)
         if count:
             record(transaction, Happened.ALL_SESSIONS_ENDED, visitor, user_id)
     return count
 
 
 def end(transaction: Transaction, user_id: UUID, *which: ColumnElement[bool]) -> int:
-    """Ends those of the user's sessions, in the caller's transaction; returns how many were not over before."""
+    """Ends those of the user's sessions that count still, in the caller's transaction; returns how many."""
     ended = transaction.execute(
-        update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None), *which).values(revoked_at=now())
+        update(Session).where(Session.user_id == user_id, *Session.counting(), *which).values(revoked_at=now())
     )
     return ended.rowcount  # type: ignore[attr-defined, no-any-return]

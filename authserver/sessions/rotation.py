@@ -65,7 +65,7 @@ def refresh(token: str, visitor: Visitor) -> Refreshed:
             _find(claims)
     elif not _is_predecessor_in_grace(claims, found):
         _end_reused(claims, visitor)
-    access = access_token(claims.user_id, claims.session_id, authenticated_at=None)
+    access = access_token(claims.user_id, claims.session_id)
     return Refreshed(access, _token(claims, found) if rotating else None)
 
 

@@ -67,8 +67,8 @@ def logout() -> Response:
 @blueprint.get("/sessions")
 @signed_in
 def sessions(caller: Caller) -> Response:
-    """Where one is signed in."""
-    return jsonify([session_json(one, caller.session_id) for one in flows.live_sessions(caller.id)])
+    """Where one is signed in, newest first, at most 100 sessions: the current one and those that end last."""
+    return jsonify([session_json(one, caller.session_id) for one in flows.live_sessions(caller.id, caller.session_id)])
 
 
 @blueprint.delete("/sessions")

@@ -51,11 +51,14 @@ FIND = select(*CALLER).where(Session.id == bindparam("session_id"), Session.user
 
 
 def find_caller(claims: Claims) -> Caller:
-    """Whose token this is; raises `token_not_valid` where the session was ended or the user is gone or disabled."""
+    """Whose token this is; raises `token_not_valid` where the session is over or the user is gone or disabled."""
     row = fetch_one(FIND, {"session_id": claims.session_id, "user_id": claims.user_id})
     if row is None:
         raise ApiError("token_not_valid")
-    return Caller._make(row)
+    caller = Caller._make(row)
+    if caller.session_expires_at <= Session.counts_after():  # its token is from before the settings shortened them
+        raise ApiError("token_not_valid")
+    return caller
 
 
 def bearer_token() -> str:

@@ -10,18 +10,46 @@ from authserver.extensions import current_settings
 from authserver.tokens.keys import key_ring
 
 
-def access_token(user_id: UUID, session_id: UUID, *, authenticated_at: datetime | None) -> str:
-    """An access token, fresh for sensitive changes a while after its person proved who they are; None after a refresh.
-
-    Its `fresh` claim is the time until when it counts as fresh (seconds since the epoch), or false.
-    """
-    settings = current_settings()
+def access_token(user_id: UUID, session_id: UUID) -> str:
+    """An access token as a refresh gives it: it lives out its lifetime, and is fresh for nothing."""
     issued = int(now().timestamp())
-    fresh_until = int(authenticated_at.timestamp()) + settings.fresh_lifetime if authenticated_at else 0
+    return _access_token(user_id, session_id, issued, issued + current_settings().access_token_lifetime, 0)
+
+
+def access_token_of_sign_in(
+    user_id: UUID, session_id: UUID, authenticated_at: datetime, session_expires_at: datetime
+) -> str:
+    """The first access token of a session: fresh for sensitive changes a while after its person proved who they are.
+
+    Its `fresh` claim is the time until when it counts as fresh (seconds since the epoch), or false. No token is fresh
+    past the end of its session.
+    """
+    issued = int(now().timestamp())
+    expires = issued + current_settings().access_token_lifetime
+    return _access_token(user_id, session_id, issued, expires, _fresh_until(authenticated_at, session_expires_at))
+
+
+def access_token_made_fresh(user_id: UUID, session_id: UUID, session_expires_at: datetime) -> str:
+    """An access token for who has just proved again who they are.
+
+    It ends with its session: what a refresh would refuse then, no other way may give.
+    """
+    moment = now()
+    issued = int(moment.timestamp())
+    expires = min(issued + current_settings().access_token_lifetime, int(session_expires_at.timestamp()))
+    return _access_token(user_id, session_id, issued, expires, _fresh_until(moment, session_expires_at))
+
+
+def _fresh_until(authenticated_at: datetime, session_expires_at: datetime) -> int:
+    fresh_until = int(authenticated_at.timestamp()) + current_settings().fresh_lifetime
+    return min(fresh_until, int(session_expires_at.timestamp()))
+
+
+def _access_token(user_id: UUID, session_id: UUID, issued: int, expires: int, fresh_until: int) -> str:
     token: str = create_access_token(
         str(user_id),
         fresh=fresh_until if fresh_until > issued else False,
-        additional_claims=_claims(session_id, issued, issued + settings.access_token_lifetime),
+        additional_claims=_claims(session_id, issued, expires),
         additional_headers={"kid": key_ring().signing().kid},
     )
     return token
