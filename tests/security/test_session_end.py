@@ -76,7 +76,7 @@ def test_s86_a_first_token_is_not_fresh_past_the_end_of_its_session(make_app: Ma
     assert_error(client.delete("/api/me/", headers=person.bearer), 403, "reauthentication_required")
 
 
-@pytest.mark.parametrize("by", ["one", "others", "all", "id", "password", "logout"])
+@pytest.mark.parametrize("by", ["one", "others", "all", "id", "password", "logout", "everybody"])
 def test_s86_ending_ends_what_still_counts(client: FlaskClient, run: Run, advance: Advance, by: str) -> None:
     late = past_the_end(client, advance)
     email, sid = late.user["email"], claims(late.access)["sid"]
