@@ -1,10 +1,12 @@
 """Who asks: made by views, handed to flows, which know no request."""
 
 import re
+import select
+import socket
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from flask import request
+from flask import has_request_context, request
 
 USER_AGENT_LENGTH = 255  # characters that are kept
 WITH_PORT = re.compile(r"\[(?P<six>.+)\](:\d+)?|(?P<four>[\d.]+):\d+")
@@ -42,3 +44,24 @@ def ip(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(parsed.ipv4_mapped or IPv6Address(int(parsed)))  # without a zone, which may be any text
     return str(parsed)
+
+
+def has_gone() -> bool:
+    """Whether the client closed its connection, so that nobody reads what this request is answered with.
+
+    Only gunicorn hands the connection out; of what another server does not say, and of a command, the answer is no.
+    """
+    connection = request.environ.get("gunicorn.socket") if has_request_context() else None
+    return isinstance(connection, socket.socket) and _is_closed(connection)
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Looks at the connection without waiting, and without taking anything from it: another request may follow."""
+    poll = select.poll()
+    try:
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
+    except ConnectionError:
+        return True
+    except (OSError, ValueError):  # TLS in gunicorn itself has no peeking
+        return False

@@ -10,6 +10,7 @@ from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.models import Session, User
+from authserver.passwords.hashing import require_room
 from authserver.passwords.policy import check_new_password
 from authserver.sessions.answer import user_json
 from authserver.sessions.transport import signed_in_answer
@@ -61,6 +62,7 @@ def signup() -> ResponseReturnValue:
 def newcomer(body: SignupBody) -> flows.Newcomer:
     """What a sign-up has to pass before it is tried, by the API or by the page."""
     check_new_password(body.password, body.password_confirm, body.email)
+    require_room()
     limit_address(Limit.SIGNUP_ADDRESS)
     if current_settings().must_verify:  # a taken address gets a mail every time
         limit_account(Limit.MAIL_ACCOUNT, f"sign-up {body.email}")
@@ -76,6 +78,7 @@ def login() -> Response:
 
 def log_in(email: str, password: str) -> tuple[User, Session]:
     """The same for each who asks: the API, under both its names, and the page."""
+    require_room()
     limit_address(Limit.LOGIN_ADDRESS)
     limit_account(Limit.LOGIN_ACCOUNT, email)
     return flows.log_in(email, password, visitor())

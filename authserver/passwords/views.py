@@ -7,6 +7,7 @@ from authserver.body import Body, Email, Password, Token, no_content, read
 from authserver.limits import Limit, limit_account, limit_address
 from authserver.models import Identity
 from authserver.passwords import flows
+from authserver.passwords.hashing import require_room
 from authserver.passwords.policy import check_new_password
 from authserver.tokens.guard import Caller, authenticate, challenging, is_fresh, signed_in
 from authserver.tokens.issue import access_token_made_fresh
@@ -48,6 +49,7 @@ def reauthenticate(caller: Caller) -> Response:
 
 
 def confirm(caller: Caller, body: ReauthenticateBody) -> None:
+    require_room()
     limit_account(Limit.LOGIN_ACCOUNT, caller.id)
     flows.reauthenticate(caller.id, caller.session_id, body.password, visitor())
 
@@ -64,6 +66,7 @@ def change() -> Response:
 
 def change_password(caller: Caller, body: ChangeBody, fresh: bool) -> None:
     check_new_password(body.password, body.password_confirm, caller.email)
+    require_room()
     if body.current_password is not None:
         limit_account(Limit.LOGIN_ACCOUNT, caller.id)
     flows.change(caller.id, caller.session_id, body.current_password, fresh, body.password, visitor())
