@@ -21,8 +21,18 @@ def read_cookies(name: str) -> list[str]:
 
     Werkzeug's parser drops bytes that make another's name ours, and a quoted value can hide what comes after it.
     """
-    pairs = [part.strip(" \t").partition("=") for part in request.environ.get("HTTP_COOKIE", "").split(";")]
-    return [value for key, _, value in pairs if key == cookie_name(name)]
+    return [value for key, value in _sent() if key == cookie_name(name)]
+
+
+def cookies_beginning(name: str) -> list[tuple[str, str]]:
+    """Those of ours whose names begin like that: the rest of each name, and its value."""
+    beginning = cookie_name(name)
+    return [(key.removeprefix(beginning), value) for key, value in _sent() if key.startswith(beginning)]
+
+
+def _sent() -> list[tuple[str, str]]:
+    parts = [part.strip(" \t").partition("=") for part in request.environ.get("HTTP_COOKIE", "").split(";")]
+    return [(key, value) for key, _, value in parts]
 
 
 def set_cookie(

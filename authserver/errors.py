@@ -4,13 +4,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import uuid4
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import PyJWTError
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from authserver.looking import WouldChange
 from authserver.settings import SettingsError
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ def register(app: Flask) -> None:
     for unreachable in UNREACHABLE:
         app.register_error_handler(unreachable, lambda error: answer(database_error(error)))
     app.register_error_handler(SettingsError, _not_ready)
+    app.register_error_handler(WouldChange, _would_change)
     for kind in (*_with_subclasses(PyJWTError), *_with_subclasses(JWTExtendedException)):
         app.register_error_handler(kind, _token_error)
     app.register_error_handler(Exception, _unexpected)
@@ -127,6 +129,14 @@ def database_error(error: Exception) -> ApiError:
     """What is said of one of `UNREACHABLE`."""
     log.error("The database did not answer: %s", database_reason(error))
     return ApiError("temporarily_unavailable")
+
+
+def _would_change(_: WouldChange) -> Response:
+    """A HEAD is told what to ask with. What was fetched ahead of time is asked for again once a person wants it."""
+    if request.method != "HEAD":
+        return answer(ApiError("temporarily_unavailable", "This is not answered before somebody opens it."))
+    methods = (request.url_rule.methods if request.url_rule else None) or set()
+    return answer(ApiError("method_not_allowed", headers={"Allow": ", ".join(sorted(methods - {"HEAD"}))}))
 
 
 def _not_ready(error: SettingsError) -> Response:

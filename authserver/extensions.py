@@ -20,6 +20,7 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 from uuid_utils.compat import uuid7
 
 from authserver.disconnects import drop_useless_connections, follow_file, may_repeat_read, may_repeat_write
+from authserver.looking import require_more_than_a_look
 from authserver.settings import Settings, SettingsError
 
 Columns = TypeVarTuple("Columns")
@@ -140,6 +141,7 @@ def writing() -> Iterator[Session]:
     On SQLite it takes the write lock before its first read, for a transaction that reads first fails at once with
     "database is locked" when another wrote in between.
     """
+    require_more_than_a_look()
     try:
         try:
             _begin()

@@ -23,6 +23,7 @@ ORDER: list[set[str]] = [
         "clock",
         "visitor",
         "devices",
+        "looking",
         "metrics",
         "cors",
         "cookies",

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from authserver.errors import ApiError
 from authserver.limits.counters import Counters
+from authserver.looking import require_more_than_a_look
 from authserver.settings import Settings
 from authserver.values import rate_limit
 from authserver.visitor import ip, visitor
@@ -94,6 +95,7 @@ def _item(settings: Settings, limit: Limit) -> RateLimitItem:
 
 
 def _count(limit: Limit, who: str) -> None:
+    require_more_than_a_look()
     counters: Counters | None = current_app.extensions["authserver.limits"]
     seconds = counters.seconds_to_wait(limit, who) if counters else 0
     if seconds:

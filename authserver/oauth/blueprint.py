@@ -6,13 +6,13 @@ from flask import Blueprint, Response, current_app, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
 
 from authserver.body import Body, Text, Token, read, whole_body
-from authserver.cookies import read_cookies, set_cookie
 from authserver.errors import UNREACHABLE, ApiError, database_error, invalid
 from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_address
 from authserver.oauth import codes, grant, identities, linking
 from authserver.oauth import redirect as redirects
 from authserver.oauth.application import asked, back
+from authserver.oauth.binding import bind, release, require_navigation, secrets_of
 from authserver.oauth.registry import Enabled
 from authserver.oauth.verify import Credential, SentAccessToken, SentIdToken, asking, identify
 from authserver.sessions.transport import signed_in_answer
@@ -21,7 +21,6 @@ from authserver.tokens.issue import access_token_made_fresh
 from authserver.values import with_query
 from authserver.visitor import visitor
 
-COOKIE = "flow-{}"  # of one flow, named by its state
 DECLINED = {"access_denied", "user_cancelled_authorize", "user_cancelled_login"}  # the latter Apple's and LinkedIn's
 
 
@@ -107,6 +106,7 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
     def login() -> ResponseReturnValue:
         """Sends the browser to the provider, for a sign-in or, with the ticket of a link, for linking."""
         require_redirects(enabled)
+        require_navigation()
         elsewhere = at_public_url()
         if elsewhere:
             return redirect(elsewhere)
@@ -118,10 +118,10 @@ def provider_blueprint(enabled: Enabled) -> Blueprint:
         """Where the provider sends the browser back to; goes on to the frontend with a code or an error."""
         came = _parameters()
         state = came.get("state", "")
-        secrets = read_cookies(COOKIE.format(state))
+        secrets = secrets_of(state)
         wanted = redirects.finish(name, state, secrets)
         response = back(wanted, _answer(enabled, came, secrets[0], wanted))
-        set_cookie(response, COOKIE.format(state), "", 0, _same_site(enabled))
+        release(response, state, _same_site(enabled))
         return response
 
     return blueprint
@@ -136,13 +136,8 @@ def to_provider(enabled: Enabled, wanted: redirects.Request) -> Response:
     except (ApiError, *UNREACHABLE) as error:
         return back(wanted, _said(error))
     response = Response(status=302, headers={"Location": url})
-    set_flow_cookie(response, begun, _same_site(enabled))
+    bind(response, begun, _same_site(enabled))
     return response
-
-
-def set_flow_cookie(response: Response, begun: redirects.Begun, same_site: str = "Lax") -> None:
-    """Binds to this browser what was begun, one cookie each, so that two tabs may be under way."""
-    set_cookie(response, COOKIE.format(begun.state), begun.secret, int(redirects.LIFETIME.total_seconds()), same_site)
 
 
 def _same_site(enabled: Enabled) -> str:

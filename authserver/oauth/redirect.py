@@ -62,7 +62,7 @@ def begin(name: str, request: Request) -> Begun:
 
     Raises `token_not_valid` where the session that it is for has ended.
     """
-    secret = secrets.token_urlsafe(32)
+    secret = f"{int(now().timestamp() * 1000)}-{secrets.token_urlsafe(32)}"  # when, for a browser that has too many
     return Begun(_remember(name, request, digest(secret)), secret)
 
 

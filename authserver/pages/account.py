@@ -25,7 +25,7 @@ blueprint.register_blueprint(confirm.blueprint)
 @for_holder
 def account(who: Holder) -> ResponseReturnValue:
     """The account at a glance, and the way to all that can be done about it."""
-    if request.method == "GET" and "state" in request.args:
+    if "state" in request.args:
         return access.back_from_provider(who)
     return render("account", who=who, notice=access.notice())
 

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from authserver.errors import ApiError
 from authserver.limits import Limit, limit_address
+from authserver.oauth.binding import require_navigation
 from authserver.oauth.blueprint import to_provider
 from authserver.oauth.identities import identities
 from authserver.oauth.redirect import Request
@@ -37,6 +38,7 @@ def confirm(who: Holder) -> ResponseReturnValue:
 @for_holder
 def confirm_by_provider(who: Holder, name: str) -> ResponseReturnValue:
     """Leads to a provider, to sign in there as one of this account's identities."""
+    require_navigation()
     onward = within()
     if from_elsewhere():
         return see_other("/account/confirm" + query(onward))

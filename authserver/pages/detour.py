@@ -9,11 +9,10 @@ from dataclasses import replace
 
 from flask import Response, request
 
-from authserver.cookies import read_cookies, set_cookie
 from authserver.errors import CODES, ApiError
 from authserver.extensions import current_settings
 from authserver.oauth import redirect as redirects
-from authserver.oauth.blueprint import COOKIE, set_flow_cookie
+from authserver.oauth.binding import bind, release, secrets_of
 from authserver.oauth.grant import challenge, derived
 
 
@@ -27,7 +26,7 @@ def set_out(path: str, remembered: redirects.Request, lead: Callable[[redirects.
         state=begun.state,
     )
     response = lead(asked)
-    set_flow_cookie(response, begun)
+    bind(response, begun)
     return response
 
 
@@ -41,14 +40,14 @@ def come_back(
     Raises `invalid_request` in another browser than the one that set out.
     """
     state = request.args["state"]
-    secrets = read_cookies(COOKIE.format(state))
+    secrets = secrets_of(state)
     remembered = redirects.finish(path, state, secrets)
     try:
         response = arrive(remembered, _code(), derived(secrets[0], "verifier"))
     except ApiError as error:
         response = turn_back(remembered, error)
         response.headers.update(error.headers)
-    set_cookie(response, COOKIE.format(state), "", 0, "Lax")
+    release(response, state)
     return response
 
 

@@ -12,6 +12,7 @@ from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_address
 from authserver.oauth import codes
 from authserver.oauth.application import require_once
+from authserver.oauth.binding import require_navigation
 from authserver.oauth.blueprint import at_public_url, to_provider
 from authserver.oauth.redirect import Request, check_next
 from authserver.pages import session
@@ -32,7 +33,7 @@ blueprint = Blueprint("signin", __name__)
 @blueprint.route(SIGNIN, methods=["GET", "POST"])
 def signin() -> ResponseReturnValue:
     """A sign-in with e-mail address and password, and the way to the providers."""
-    if request.method == "GET" and "next" not in request.args and "state" in request.args:
+    if request.method != "POST" and "next" not in request.args and "state" in request.args:
         return come_back(SIGNIN, _arrive, _turn_back)
     onward = wanted()
 
@@ -59,6 +60,7 @@ def go_on() -> ResponseReturnValue:
 def with_provider(name: str) -> ResponseReturnValue:
     """Leads from our page to a provider; another site's link to this shows the page first."""
     enabled = enabled_by_redirect(name)
+    require_navigation()
     onward = wanted()
     if from_elsewhere():
         return see_other(SIGNIN + query(onward))

@@ -10,6 +10,7 @@ from authserver.emails.notices import notify
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, db, fetch_one, writing
+from authserver.looking import only_looks
 from authserver.models import Session, User
 from authserver.sessions.devices import is_news
 from authserver.tokens.acting import acting, existing
@@ -80,9 +81,10 @@ def reauthenticated(transaction: Transaction, user: User, session_id: UUID, visi
 def touch(user_id: UUID, session_id: UUID, last_used_at: datetime) -> bool:
     """The session was used just now, where the last word of that is old enough to be worth a write.
 
-    Returns False where that word is another one now, or the session has ended.
+    What a browser fetches before anybody looks at it is no use of it. Returns False where that word is another one
+    now, or the session has ended.
     """
-    if last_used_at > now() - COARSE:
+    if last_used_at > now() - COARSE or only_looks():
         return True
     with writing() as transaction:
         touched = transaction.execute(
