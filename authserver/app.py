@@ -1,8 +1,9 @@
 """Wiring, read top to bottom."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import Flask, Response
 from sqlalchemy import make_url
@@ -25,6 +26,7 @@ from authserver.oauth.upstream import Upstream
 from authserver.pages import account, signin
 from authserver.settings import Settings, SettingsError, load
 from authserver.tokens.keys import KeyRing
+from authserver.values import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ def create_app(
     limits.start(app, settings)
     allow_origins(app, settings)
     errors.register(app)
-    app.after_request(no_store)
+    app.after_request(usual_headers(settings))
     app.register_blueprint(core.blueprint)
     if not settings.production:
         app.before_request(refuse_foreign_host)
@@ -103,9 +105,22 @@ def flask_config(settings: Settings) -> dict[str, object]:
     }
 
 
-def no_store(response: Response) -> Response:
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
+def usual_headers(settings: Settings) -> Callable[[Response], Response]:
+    """What every response says, whatever it is; a view may say otherwise of caching.
+
+    On https a browser keeps to that for a year. Not for this machine's own names, whose ports are others' too.
+    """
+    usual = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    public = urlsplit(settings.public_url)
+    if public.scheme == "https" and not is_loopback(public.hostname):
+        usual["Strict-Transport-Security"] = f"max-age={365 * 86400}"
+
+    def add(response: Response) -> Response:
+        for name, value in usual.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return add
 
 
 def connect_database(app: Flask, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from authserver.settings import Settings
 log = logging.getLogger(__name__)
 
 LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|[a-z0-9.-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?\Z")
-CALLED = r"/(?!(account|signin|signout|signup|password|email|mailbox|dev)(/|$)).*"  # all but pages
+CALLED = re.compile(r"/(?!(account|signin|signout|signup|password|email|mailbox|dev)(/|$)).*")  # all but pages
 MOST_NAMED = 100  # refused origins that are named in the log, each once: whoever asks chooses what stands there
 
 
@@ -24,10 +24,18 @@ def allow_origins(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def name_refused_origin(response: Response) -> Response:
-        """What the browser shows is "network error": the reason can be found here."""
+        """What the browser shows is "network error": the reason can be found here.
+
+        Says too that another origin is answered with other headers, or a cache would hand this response to it.
+        """
+        if response.headers.get("Access-Control-Allow-Origin") == "*" or not CALLED.fullmatch(request.path):
+            return response
+        if "Vary" not in response.headers:
+            response.headers["Vary"] = "Origin"
+        else:
+            response.vary.add("Origin")
         origin = request.headers.get("Origin")
-        called = re.fullmatch(CALLED, request.path) and origin not in (None, settings.public_url)
-        refused = called and "Access-Control-Allow-Origin" not in response.headers
+        refused = origin != settings.public_url and "Access-Control-Allow-Origin" not in response.headers
         if origin and refused and origin not in named and len(named) < MOST_NAMED:
             named.add(origin)
             log.warning("refused to be called from %.100r: it is not among AUTHSERVER_CORS_ORIGINS", origin)
@@ -51,7 +59,7 @@ def _options(settings: Settings) -> CorsOptionsInput:
         if not settings.production:
             origins.append(LOOPBACK_ORIGIN)
     return {
-        "resources": CALLED,
+        "resources": CALLED.pattern,
         "origins": origins,
         "supports_credentials": origins != ["*"],
         "send_wildcard": True,

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -23,11 +24,31 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in both.items() if name.startswith(PREFIX) and value}
 
 
+def private_folder(path: Path) -> None:
+    """Makes the folder, and whichever is missing above it, for this user alone; raises `OSError`."""
+    for folder in (*reversed(path.parents), path):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def private_file(path: Path) -> None:
+    """Makes an empty file, where there is none, for this user alone, whatever the umask; raises `OSError`."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def open_to_others(path: Path) -> bool:
+    """Whether any user of this machine may read or change the file. What its group may is the operator's choice."""
+    try:
+        return bool(path.stat().st_mode & 0o007)
+    except OSError:
+        return False
+
+
 def development_secret(instance: Path) -> str:
     """The secret of a development server, made once; whoever else starts at the same time gets the same one."""
     path = instance / "secret_key"
     try:
-        instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(instance)
         if not path.exists():
             draft = instance / f".secret_key.{os.getpid()}.{secrets.token_hex(4)}"
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

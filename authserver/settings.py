@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from authserver.environment import PREFIX as PREFIX
 from authserver.environment import SettingsError as SettingsError
-from authserver.environment import development_secret
+from authserver.environment import development_secret, open_to_others
 from authserver.environment import environment as environment
 from authserver.values import (
     DatabaseUrl,
@@ -183,6 +183,13 @@ class Settings(BaseModel):
         return self.mail_from or f"no-reply@{urlsplit(self.public_url).hostname}"
 
     @property
+    def database_files(self) -> list[Path]:
+        """The files of an embedded database, whether they are there or not; of another none."""
+        scheme, _, rest = self.database_url.partition(":///")
+        path = rest.partition("?")[0]
+        return [Path(path + ending) for ending in ("", "-wal", "-shm")] if scheme.startswith("sqlite") else []
+
+    @property
     def production(self) -> bool:
         return self.env == "production"
 
@@ -257,6 +264,11 @@ def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str
             warnings.append(f"{PREFIX}RATE_LIMITS is false: nothing limits the guessing of passwords")
         if settings.production and settings.mail_insecure:
             warnings.append(f"{PREFIX}MAIL_INSECURE is true: the mail server may get its password in clear text")
+        if any(open_to_others(path) for path in settings.database_files):
+            warnings.append(
+                f"{PREFIX}DATABASE_URL: every user of this machine may read the database's file, "
+                "expected mode 0600 (chmod 600), also of those beside it that end in -wal and -shm"
+            )
         return settings, warnings
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from authserver import migrations
+from authserver.environment import private_file, private_folder
 from authserver.extensions import engine_options, prepare_engine
 from authserver.settings import Settings, SettingsError
 from authserver.tokens.keys import ensure_key
@@ -44,12 +45,14 @@ def _engine(settings: Settings, create: bool) -> Engine:
     options = engine_options(settings.database_url)
     if url.get_backend_name() == "sqlite":
         options["connect_args"]["timeout"] = PATIENCE
-        folder = Path(url.database or "").parent
+        path = Path(url.database or "")
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(path.parent)
+            if create:
+                private_file(path)  # SQLite's own would be as open as the umask says
         except OSError as error:
             raise SettingsError(
-                f"the folder of the database cannot be made ({error.strerror}): expected AUTHSERVER_DATABASE_URL or "
+                f"the database cannot be made ({error.strerror}): expected AUTHSERVER_DATABASE_URL or "
                 "AUTHSERVER_INSTANCE_PATH to name a place that may be written to"
             ) from None
     engine = create_engine(url, **options)
