@@ -24,6 +24,7 @@ from authserver.oauth.provider import ProviderFactory
 from authserver.oauth.registry import enabled_providers
 from authserver.oauth.upstream import Upstream
 from authserver.pages import account, signin
+from authserver.serving.framing import MOST_BODY
 from authserver.settings import Settings, SettingsError, load
 from authserver.tokens.keys import KeyRing
 from authserver.values import is_loopback
@@ -91,7 +92,7 @@ def serving(app: Flask) -> Flask:
 
 def flask_config(settings: Settings) -> dict[str, object]:
     return {
-        "MAX_CONTENT_LENGTH": 64 * 1024,
+        "MAX_CONTENT_LENGTH": MOST_BODY,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(settings.database_url),
         "JWT_ALGORITHM": settings.signing_algorithm,

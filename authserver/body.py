@@ -1,6 +1,7 @@
 """A JSON body becomes a typed value, or `invalid_request`; a feature declares its shapes once, as kinds of `Body`."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
@@ -8,8 +9,11 @@ from typing import Annotated, Any, TypeVar
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from flask import Response, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from authserver.errors import ApiError
+
+log = logging.getLogger(__name__)
 
 MAX_DEPTH = 16
 LONGEST_NAME = 150  # characters
@@ -119,14 +123,23 @@ def sentences(error: ValidationError) -> dict[str, list[str]]:
 
 
 def whole_body() -> bytes:
-    """The body; raises 413 for one that goes on beyond the limit, also without a length (chunked).
-
-    Werkzeug only stops reading such a one at the limit: the next read is what raises.
-    """
-    raw = request.get_data()
-    if len(raw) == request.max_content_length:
-        request.stream.read(1)
+    """The body; raises 413 for one that goes on beyond the limit, and `invalid_request` for one that cannot be read."""
+    try:
+        raw = request.get_data()
+        if len(raw) == request.max_content_length:
+            request.stream.read(1)  # without a length (chunked) Werkzeug only stops at the limit: this is what raises
+    except RequestEntityTooLarge:
+        raise
+    except Exception as error:  # each server has errors of its own for chunks that are none, or for a client that left
+        raise _unreadable(type(error).__name__) from None
+    if len(raw) < (request.content_length or 0):
+        raise _unreadable("it is shorter than its Content-Length")
     return raw
+
+
+def _unreadable(reason: str) -> ApiError:
+    log.warning("A request's body cannot be read: %s", reason)
+    return ApiError("invalid_request", "The body cannot be read: it breaks off, or it is not valid HTTP.")
 
 
 def _json_object() -> dict[str, Any]:

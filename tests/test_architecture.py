@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 # Only leftwards: each imports from those above it, and those of one line from one another. A part is a module or a
 # folder right under authserver/; a new one has to be given its place here.
 ORDER: list[set[str]] = [
+    {"serving"},  # beside gunicorn: its configuration is read where there is no application yet
     {"environment", "values"},
     {
         "settings",

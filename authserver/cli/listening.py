@@ -5,14 +5,18 @@ import logging
 import socket
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from authserver.dev.mailbox import NEW as NEW_MAILS
+from authserver.serving.chunked import ChunkedBody
 from authserver.settings import SettingsError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 log = logging.getLogger("authserver")
 
@@ -62,6 +66,12 @@ def _server(app: Flask, listening: socket.socket) -> BaseWSGIServer:
 
 class _Handler(WSGIRequestHandler):
     """Logs method, path and status: a query may carry what belongs in no log."""
+
+    def make_environ(self) -> "WSGIEnvironment":
+        environ = super().make_environ()
+        if "wsgi.input_terminated" in environ:  # a chunked body
+            environ["wsgi.input"] = ChunkedBody(self.rfile)
+        return environ
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         # A request line that could not be read has no path.
