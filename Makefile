@@ -6,7 +6,7 @@ PROJECT := setup.cfg pyproject.toml
 # its tests may share a server or a port. One process: make test ARGS='-n 0'.
 WORKERS := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: run test browser check docs clean
+.PHONY: run test browser check docs lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/run
@@ -32,6 +32,11 @@ docs: .venv/docs
 	@$(BIN)/python -m sphinx -q -E -a -W --keep-going -c docs -d build/doctrees . build/docs
 	@echo "The docs: file://$(CURDIR)/build/docs/docs/index.html"
 
+# For every Python from 3.11 on and every system, whatever this one is; from whichever index is set here, unnamed there.
+lock: .venv/lock
+	@$(BIN)/python -m uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --extra production --custom-compile-command 'make lock' --output-file deploy/requirements.txt setup.cfg
+
 clean:
 	rm -rf .venv build
 
@@ -47,7 +52,7 @@ clean:
 	@$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
-.venv/test .venv/browser .venv/dev .venv/docs: .venv/%: .venv/python $(PROJECT)
+.venv/test .venv/browser .venv/dev .venv/docs .venv/lock: .venv/%: .venv/python $(PROJECT)
 	@echo "Installing what '$*' needs into .venv, once ..."
 	@$(BIN)/python -m pip install -qq --editable '.[test,$*]'
 	@touch $@

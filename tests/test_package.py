@@ -190,11 +190,14 @@ def no_database_yet(postgres: str) -> Iterator[str]:
 def test_the_readmes_production_starts_and_serves(
     no_database_yet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pip fetches nothing but what it builds with: gunicorn and the others are borrowed."""
+    """pip fetches nothing but what it builds with: what the lock names is borrowed."""
     monkeypatch.setattr(servers, "PATIENCE", 180)  # seconds: the wheel is built first
     tool("openssl")
-    database = {"postgresql://user:password@host/authserver": no_database_yet}
-    script = filled(block("README.md", "sh", "gunicorn wsgi:app"), database)
+    here = {
+        "postgresql://user:password@host/authserver": no_database_yet,
+        "pip install --require-hashes -r deploy/requirements.txt": "",
+    }
+    script = filled(block("README.md", "sh", "gunicorn wsgi:app"), here)
     source = source_of_the_wheel(tmp_path / "source")
     programs = tmp_path / "environment" / "bin"
     venv.create(programs.parent, symlinks=True)
