@@ -12,7 +12,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
+from tests.conftest import PUBLIC_URL
+from tests.factories import assert_error
 from tests.serving import free_port
 from tests.test_start import PATIENCE, ROOT, Running, production, started
 
@@ -191,6 +194,42 @@ def test_s79_a_body_that_is_shorter_than_its_length_is_a_400_of_one_line(
     """Though what has come of it would do."""
     heard, lines = refused(servers[name], HEAD + b"Content-Length: %d\r\n\r\n" % length + BODY, ends=True)
     assert (statuses(heard), len(lines)) == ([400], 1)
+
+
+class NoSuchSize(Exception):
+    """As gunicorn's errors are, which have no class in common with Python's own."""
+
+
+class Failing:
+    """What a server lets the application read a body from."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def read(self, size: int = -1) -> bytes:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [NoSuchSize("canary"), ValueError("canary"), OSError("canary")], ids=repr)
+def test_s79_whatever_reading_a_body_raises_is_a_400_of_one_line(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    for path in ("/api/login/", "/api/logout/", "/api/token/refresh/", "/signin"):
+        caplog.clear()
+        kind = "application/x-www-form-urlencoded" if path == "/signin" else "application/json"
+        environ = {
+            "wsgi.input": Failing(error),
+            "wsgi.input_terminated": True,
+            "HTTP_TRANSFER_ENCODING": "chunked",
+            "HTTP_ORIGIN": PUBLIC_URL,
+        }
+        answer = client.post(path, content_type=kind, environ_overrides=environ)
+        assert answer.status_code == 400
+        if path != "/signin":
+            assert_error(answer, 400, "invalid_request")
+        (record,) = caplog.records
+        assert record.getMessage().startswith("A request's body cannot be read: "), record
+        assert "canary" not in caplog.text, "what a stranger sent is in no log, nor is a traceback"
 
 
 def refused(server: Running, request: bytes, ends: bool) -> tuple[bytes, list[str]]:
