@@ -8,6 +8,10 @@ if TYPE_CHECKING:
 
 # Gunicorn ends its master on this status alone; a worker that exits otherwise is started again for ever.
 CANNOT_START = 3
+UNPROTECTED = (
+    "slow clients can hold up all threads of this worker of gunicorn's: start it with its configuration, "
+    "`gunicorn -c python:authserver.serving.config 'authserver:create_app()'`"
+)
 
 
 def create_app() -> "Flask":
@@ -21,6 +25,8 @@ def create_app() -> "Flask":
     from authserver.app import serving
     from authserver.settings import SettingsError
 
+    if "gunicorn.arbiter" in sys.modules and "authserver.serving.worker" not in sys.modules:
+        print(f"authserver: {UNPROTECTED}", file=sys.stderr, flush=True)
     try:
         return serving(build())
     except SettingsError as error:

@@ -34,7 +34,8 @@ class Worker(ThreadWorker):
         if not plain_http(self.cfg):
             return super().get_thread_pool()
         # The other half is for requests in threads and for connections between two requests.
-        return Reception(self.cfg.threads, self.cfg.worker_connections // 2, lambda: not self.alive)
+        most_waiting = max(1, self.cfg.worker_connections // 2)
+        return Reception(self.cfg.threads, most_waiting, lambda: not self.alive)
 
     def accept(self, *listening: Any) -> None:
         """Hands even a connection that has sent nothing to the reception: gunicorn 23 would wait for it without end."""

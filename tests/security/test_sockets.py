@@ -5,13 +5,20 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from flask.testing import FlaskClient
 
 from tests.conftest import PUBLIC_URL
@@ -47,6 +54,7 @@ def serving(folder: Path, database: Path, name: str) -> Iterator[Running]:
     with started(*COMMANDS[name], *where, env=env, port=port) as server:
         server.wait_for("Ctrl-C" if name == "development" else "Booting worker")
         assert server.call("/.well-known/jwks.json")[0] == 200
+        assert "slow clients" not in server.said()
         yield server
 
 
@@ -141,6 +149,45 @@ def test_s77_two_hundred_slow_requests_keep_nobody_waiting(tmp_path: Path, migra
             answered[server.call("/.well-known/jwks.json")[0]] += 1
             answered[server.call("/api/token/refresh/", {"refresh": "none"})[0]] += 1
     assert answered == {200: OTHERS // 2, 401: OTHERS // 2}
+
+
+def test_s77_a_server_that_slow_clients_can_hold_up_says_so(tmp_path: Path, migrated_sqlite: Path) -> None:
+    env, port = production(tmp_path, DATABASE_URL=f"sqlite:///{migrated_sqlite}"), free_port()
+    command = ["gunicorn", "authserver:create_app()", "--threads", "32", "--bind", f"127.0.0.1:{port}"]
+    with started(*command, env=env, port=port) as server:
+        server.wait_for("authserver: slow clients can hold up")
+
+
+def test_tls_by_gunicorn_itself_works_with_a_warning(tmp_path: Path, migrated_sqlite: Path) -> None:
+    env, port = production(tmp_path, DATABASE_URL=f"sqlite:///{migrated_sqlite}"), free_port()
+    certificate = self_signed(tmp_path)
+    tls = ["--certfile", str(certificate), "--keyfile", str(certificate), "--bind", f"127.0.0.1:{port}"]
+    with started(*COMMANDS["package's"], *tls, env=env, port=port) as server:
+        server.wait_for("leave these protocols to a proxy in front")
+        server.wait_for("Booting worker")
+        context = ssl.create_default_context(cafile=str(certificate))
+        with context.wrap_socket(connected(server), server_hostname="localhost") as connection:
+            for _ in range(2):
+                connection.sendall(KEYS)
+                assert statuses(hears(connection, b"}\n")) == [200]
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate of localhost, and its key, in one file."""
+    key, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]),
+    )
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), today, today + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = folder / "certificate.pem"
+    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    return path
 
 
 # The client sends this after the head, and no more when the second is true.
