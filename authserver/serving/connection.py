@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-PIECE = 64 * 1024
+PIECE = 16 * 1024
 
 
 class Connection(socket.socket):

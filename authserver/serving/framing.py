@@ -9,6 +9,7 @@ MOST_HEAD = 32 * 1024
 MOST_CHUNKED = 2 * MOST_BODY  # of a chunked body, the sizes of its chunks included
 MOST_LINE = 1024  # of the size of a chunk, and of a trailer
 CRLF = b"\r\n"
+FRAMING_HEADER = re.compile(rb"\n[ \t]*(content-length|transfer-encoding|expect)[ \t]*:([^\r\n]*)", re.IGNORECASE)
 CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,16})(?:[ \t]*;[^\r\n]*)?\r\n")
 TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9a-zA-Z-]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
@@ -89,12 +90,14 @@ class ArrivingRequest:
 
     def _body_length(self, head: int) -> int | None:
         """Returns None for a chunked body; cuts after the head where gunicorn has to refuse that."""
-        headers: dict[bytes, list[bytes]] = {}
-        for line in bytes(self.raw[:head]).split(CRLF)[1:]:
-            name, _, value = line.partition(b":")
-            headers.setdefault(name.strip().lower(), []).append(value.strip().lower())
-        self.wants_continue = headers.get(b"expect") == [b"100-continue"]
-        codings, lengths = headers.get(b"transfer-encoding", []), headers.get(b"content-length", [])
+        codings, lengths = [], []
+        for name, value in FRAMING_HEADER.findall(self.raw, 0, head):
+            if name[:1] in b"cC":
+                lengths.append(value.strip())
+            elif name[:1] in b"tT":
+                codings.append(value.strip().lower())
+            else:
+                self.wants_continue = value.strip().lower() == b"100-continue"
         if codings == [b"chunked"] and not lengths:
             return None
         if codings or len(lengths) > 1 or not all(re.fullmatch(rb"[0-9]{1,18}", one) for one in lengths):
