@@ -24,16 +24,10 @@ def allow_origins(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def name_refused_origin(response: Response) -> Response:
-        """What the browser shows is "network error": the reason can be found here.
-
-        Says too that another origin is answered with other headers, or a cache would hand this response to it.
-        """
+        """What the browser shows is "network error": the reason can be found in the log."""
         if response.headers.get("Access-Control-Allow-Origin") == "*" or not CALLED.fullmatch(request.path):
             return response
-        if "Vary" not in response.headers:
-            response.headers["Vary"] = "Origin"
-        else:
-            response.vary.add("Origin")
+        _vary_by_origin(response)
         origin = request.headers.get("Origin")
         refused = origin != settings.public_url and "Access-Control-Allow-Origin" not in response.headers
         if origin and refused and origin not in named and len(named) < MOST_NAMED:
@@ -42,6 +36,14 @@ def allow_origins(app: Flask, settings: Settings) -> None:
         return response
 
     cors.init_app(app, **_options(settings))  # after it, for what is registered last runs first
+
+
+def _vary_by_origin(response: Response) -> None:
+    """Another origin is answered with other headers: a cache may not hand this response to it."""
+    if "Vary" in response.headers:
+        response.vary.add("Origin")
+    else:
+        response.headers["Vary"] = "Origin"
 
 
 def is_allowed(origin: str, settings: Settings) -> bool:
