@@ -117,12 +117,11 @@ def _recover(token: str, visitor: Visitor) -> None:
         user = locked(transaction, redeemed.user_id)
         if user is None or user.disabled_at is not None:
             raise ApiError("one_time_token_not_valid")
-        displaced = user.email
+        if user.email and user.email != redeemed.email:
+            tell(transaction, "email_put_back", user, user.email, visitor)
         ways = become_verified(transaction, user, Proof.RECOVERY, redeemed)
         _put_back(transaction, user, redeemed.email)
         record(transaction, Happened.ACCOUNT_RECOVERED, visitor, user.id)
-        if displaced and displaced != redeemed.email:
-            tell(transaction, "email_put_back", user, displaced, visitor)
         if user.email:
             send_link(transaction, "reset", Purpose.RESET, user, user.email, visitor, **ways.facts())
 
