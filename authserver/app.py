@@ -12,18 +12,23 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authserver import core, errors, limits, migrations
+from authserver.accounts import flows as accounts
 from authserver.cors import allow_origins
 from authserver.dev.hosts import refuse_foreign_host
 from authserver.dev.mailbox import blueprint as mailbox
 from authserver.disconnects import Damaged
-from authserver.emails import delivery
+from authserver.emails import deferred, delivery
+from authserver.emails import flows as emails
 from authserver.extensions import db, engine_options, jwt, prepare_engine
+from authserver.models.mail import Deferred
+from authserver.oauth import linking
 from authserver.oauth.blueprint import provider_blueprint
 from authserver.oauth.documents import Documents
 from authserver.oauth.provider import ProviderFactory
 from authserver.oauth.registry import enabled_providers
 from authserver.oauth.upstream import Upstream
 from authserver.pages import account, signin
+from authserver.passwords import flows as passwords
 from authserver.serving.framing import MOST_BODY
 from authserver.settings import Settings, SettingsError, load
 from authserver.tokens.keys import KeyRing
@@ -31,6 +36,14 @@ from authserver.values import is_loopback
 
 log = logging.getLogger(__name__)
 
+# What requests leave to the delivery, and who does it.
+DEFERRED = {
+    Deferred.RESET: passwords.finish_forgot,
+    Deferred.VERIFY: emails.finish_resend,
+    Deferred.CHANGE_EMAIL: emails.finish_change,
+    Deferred.SIGN_UP: accounts.finish_sign_up,
+    Deferred.PROVIDER_SIGN_IN: linking.finish_sign_in,
+}
 NOT_MIGRATED = "the database is not up to date: run `authserver migrate`"
 
 
@@ -64,6 +77,7 @@ def create_app(
     connect_database(app, settings)
     jwt.init_app(app)
     limits.start(app, settings)
+    deferred.start(app, DEFERRED)
     allow_origins(app, settings)
     errors.register(app)
     app.after_request(usual_headers(settings))

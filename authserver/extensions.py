@@ -1,9 +1,9 @@
 """The extensions, bare; `app.py` binds them. And the two ways to the database: `fetch_one` and `writing`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVarTuple
+from typing import Any, ClassVar, TypeVar, TypeVarTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from flask_cors import CORS
 from flask_jwt_extended import JWTManager
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, Result
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
@@ -24,6 +24,7 @@ from authserver.looking import require_more_than_a_look
 from authserver.settings import Settings, SettingsError
 
 Columns = TypeVarTuple("Columns")
+Taken = TypeVar("Taken")
 
 
 class UTCDateTime(sa.TypeDecorator[datetime]):
@@ -77,6 +78,10 @@ class Model(DeclarativeBase):
     type_annotation_map: ClassVar = {datetime: UTCDateTime}
 
 
+INSERTS: dict[str, Callable[[type[Model]], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
 cors = CORS()
 db = SQLAlchemy(metadata=Model.metadata, session_options={"expire_on_commit": False})
 jwt = JWTManager()
@@ -106,18 +111,35 @@ def fetch_one(
     A statement that writes is a transaction of its own, over when this returns. Where the connection was of no use it
     is repeated on a new one: a read always, a write where it is known not to have been done.
     """
+    return _taken(statement, parameters, lambda result: result.first())
+
+
+def fetch_all(statement: TypedReturnsRows[*Columns], parameters: dict[str, Any]) -> Sequence[sa.Row[*Columns]]:
+    """All the rows, in the same way."""
+    return _taken(statement, parameters, lambda result: result.all())
+
+
+def _taken(
+    statement: TypedReturnsRows[*Columns],
+    parameters: dict[str, Any] | None,
+    take: Callable[[Result[*Columns]], Taken],
+) -> Taken:
     try:
-        return _first(statement, parameters)
+        return _once(statement, parameters, take)
     except DBAPIError as error:
         if not (may_repeat_read(error) if statement.is_select else may_repeat_write(error)):
             raise
-    return _first(statement, parameters)
+    return _once(statement, parameters, take)
 
 
-def _first(statement: TypedReturnsRows[*Columns], parameters: dict[str, Any] | None) -> sa.Row[*Columns] | None:
+def _once(
+    statement: TypedReturnsRows[*Columns],
+    parameters: dict[str, Any] | None,
+    take: Callable[[Result[*Columns]], Taken],
+) -> Taken:
     reader: Engine = current_app.extensions["authserver.reader"]
     with reader.connect() as connection:
-        return connection.execute(statement, parameters).first()
+        return take(connection.execute(statement, parameters))
 
 
 @event.listens_for(db.session, "do_orm_execute")
@@ -132,6 +154,11 @@ def repeat_first_read(state: ORMExecuteState) -> Result[Any] | None:
             raise
     state.session.rollback()
     return state.invoke_statement()
+
+
+def upsert(model: type[Model]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can say what to do where the row is there already, which each database spells its own way."""
+    return INSERTS[db.engine.dialect.name](model)
 
 
 @contextmanager

@@ -107,20 +107,22 @@ class Settings(BaseModel):
     rate_limits: bool = True
     """`false` for load tests: no [rate limits](operating.md#rate-limits) at all."""
     rate_limit_login_account: RateLimit = "10 per 5 minutes"
-    """Password checks of one account. These defaults are ten times as much in development; one that is set is as it is
-    set."""
+    """Password checks of one account by strangers, and by each device that used it before. These defaults are ten
+    times as much in development; one that is set is as it is set."""
     rate_limit_login_address: RateLimit = "100 per 5 minutes"
-    """Logins from one address."""
+    """Logins from one IP address: that of IPv4, or the /64 of IPv6. A /56 has four times as much, a /48 sixteen
+    times."""
     rate_limit_signup_address: RateLimit = "30 per hour"
-    """Sign-ups from one address."""
+    """Sign-ups from one IP address, likewise."""
     rate_limit_provider_address: RateLimit = "300 per 5 minutes"
-    """Sign-ins with a provider from one address."""
+    """Sign-ins with a provider from one IP address, likewise."""
     rate_limit_refresh_address: RateLimit = "300 per 5 minutes"
-    """Refused refreshes from one address; accepted ones are not counted."""
+    """Refused refreshes from one IP address, likewise; accepted ones are not counted."""
     rate_limit_mail_account: RateLimit = "5 per day"
-    """Mails that are asked for to one address, and changes of address of one account."""
+    """Mails that are asked for to one e-mail address from one network (from all together four times as many), and
+    changes of the e-mail address of one account."""
     rate_limit_mail_address: RateLimit = "30 per hour"
-    """Mails that are asked for from one address."""
+    """Mails that are asked for from one IP address, likewise."""
     rate_limit_mail_unproved: RateLimit = "10 per day"
     """Mails of every kind to one e-mail address that nobody has proved to be theirs; erasing the account begins no new
     count."""

@@ -3,22 +3,31 @@
 import re
 import select
 import socket
-from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from flask import has_request_context, request
 
 USER_AGENT_LENGTH = 255  # characters that are kept
 WITH_PORT = re.compile(r"\[(?P<six>.+)\](:\d+)?|(?P<four>[\d.]+):\d+")
+# How what stands between an IPv4 client and an IPv6 server spells the client's IP address, in the last 32 bits: mapped
+# (RFC 4291 §2.5.5.2), of a NAT64 with the well-known prefix (RFC 6052), translated (RFC 2765), and IPv4-compatible
+# (RFC 4291 §2.5.5.1). Nothing on the Internet is sent from these, so nobody there chooses the 32 bits.
+SPELLINGS_OF_IPV4 = [IPv6Network(one) for one in ("::ffff:0:0/96", "64:ff9b::/96", "::ffff:0:0:0/96", "::/96")]
+FIRST_IPV4 = 1 << 24  # 0.0.0.0/8 is no client's: ::1 is the loopback
+# Each IP address in these is of one client, and its neighbours are anybody: of a NAT64 of the operator's own, where the
+# IPv4 address stands in it as the operator chose (RFC 8215), and Teredo's.
+SINGLE = [IPv6Network("64:ff9b:1::/48"), IPv6Network("2001::/32")]
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """The address (behind as many proxies as the settings say), and what the browser says of itself."""
+    """The IP address (behind as many proxies as the settings say), and what the browser says of itself."""
 
     ip: str = ""
     user_agent: str = ""
     languages: str = ""  # the Accept-Language header
+    devices: tuple[str, ...] = field(default=(), repr=False)  # on a page: of the device cookie, limits/devices.py
 
 
 def visitor() -> Visitor:
@@ -42,7 +51,8 @@ def ip(address: str) -> str:
     except ValueError:
         return ""
     if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or IPv6Address(int(parsed)))  # without a zone, which may be any text
+        plain = IPv6Address(int(parsed))  # without a zone, which may be any text
+        return str(_ipv4_of(plain) or plain)
     return str(parsed)
 
 
@@ -65,3 +75,22 @@ def _is_closed(connection: socket.socket) -> bool:
         return True
     except (OSError, ValueError):  # TLS in gunicorn itself has no peeking
         return False
+
+
+def _ipv4_of(address: IPv6Address) -> IPv4Address | None:
+    last = int(address) & 0xFFFFFFFF
+    spelled = last >= FIRST_IPV4 and any(address in network for network in SPELLINGS_OF_IPV4)
+    return IPv4Address(last) if spelled or address.ipv4_mapped is not None else None
+
+
+def neighbourhood(address: str) -> str:
+    """The /24 or /48 around an IP address: a provider moves its customers about inside one. "" for no IP address."""
+    known = ip(address)
+    if "." in known:
+        return str(IPv4Network((known, 24), strict=False))
+    return str(IPv6Network((known, 48), strict=False)) if has_neighbours(known) else known
+
+
+def has_neighbours(place: str) -> bool:
+    """Whether the networks around an IPv6 address belong together, and its last half is its host's to choose."""
+    return ":" in place and not any(IPv6Address(place) in network for network in SINGLE)

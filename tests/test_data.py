@@ -17,6 +17,7 @@ from authserver.extensions import Model, db
 from authserver.models import Authorization, Event, Identity, Invitation, User
 from authserver.tokens.one_time import digest
 from tests.conftest import MakeApp
+from tests.deferred import finish
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
 from tests.mails import Mails
 from tests.test_passwords import change, reset
@@ -68,6 +69,7 @@ def person(app: Flask, client: FlaskClient) -> SignedIn:
     client.post("/api/logout/", json={"refresh": log_in(client, "ada@example.com").get_json()["refresh"]})
     log_in(client, "ada@example.com", "wrong")
     client.post("/api/password/forgot/", json={"email": "ada@example.com"})
+    finish(app)
     moment = now() + timedelta(days=1)
     with app.app_context():
         user_id = UUID(person.user["id"])
@@ -259,6 +261,7 @@ def test_each_change_records_what_happened(app: Flask, mails: Mails) -> None:
     for what, act in STORIES.items():
         story = Story(app, mails)
         assert act(story).status_code in (200, 202, 204, 401), what
+        finish(app)
         with app.app_context():
             newest = select(Event).where(Event.user_id == UUID(story.person.user["id"])).order_by(Event.id.desc())
             found = db.session.scalars(newest).first()

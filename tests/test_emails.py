@@ -171,7 +171,9 @@ def test_where_verification_is_required_a_taken_address_is_not_told_by_a_change(
         verify(client, mail.token)
     one = SignedIn(**log_in(client, str(people[0]["email"])).get_json())
     assert change(client, one, str(people[1]["email"])) == change(client, one, "free@example.com") == 202
-    assert {mail.to for mail in mails.take(app)} == {"free@example.com", people[0]["email"]}
+    sent = {(mail.to, mail.page.removeprefix(PUBLIC_URL)) for mail in mails.take(app)}
+    told = (people[0]["email"], "/account/recover")
+    assert sent == {("free@example.com", "/email/verify"), (people[1]["email"], "/password/reset"), told}
 
 
 def test_only_the_newest_asked_for_address_counts(app: Flask, client: FlaskClient, mails: Mails) -> None:

@@ -55,7 +55,8 @@ def test_who_signs_in_or_up_is_led_to_their_account_under_a_cookie_of_the_page(a
         assert_leads(browser.get("/account"), "/signin")
         answer = browser.post(path, fields)
         assert_leads(answer, "/account")
-        (cookie,) = answer.headers.getlist("Set-Cookie")
+        cookie, device = answer.headers.getlist("Set-Cookie")
+        assert device.startswith("__Host-device="), "which signs nobody in: tests/security/test_known_devices.py"
         name_and_value, *attributes = cookie.split("; ")
         assert name_and_value == f"__Host-page={browser.cookie}"
         assert set(attributes) == {"Secure", "HttpOnly", "Path=/", "SameSite=Lax", "Max-Age=86400"} | {

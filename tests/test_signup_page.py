@@ -20,6 +20,7 @@ from authserver.emails.outbox import claim_due
 from authserver.extensions import db
 from authserver.models import Session, User
 from tests.conftest import PUBLIC_URL, MakeApp
+from tests.deferred import finish
 from tests.factories import PASSWORD, assert_error, log_in, sign_up
 from tests.test_pages import ALLOWED, BROWSER, OURS, assert_page, send
 
@@ -139,6 +140,7 @@ def test_where_verification_is_required_the_page_is_alike_for_taken_addresses(ma
         assert_page(page, 200, MAILED)
     assert pages[0].text == pages[1].text
     assert 'class="button"' not in pages[0].text, "nobody can sign in yet"
+    finish(app)
     assert kinds_of_mails(app) == ["verify", "account_exists"]
     assert_page(join(client, invite(app, "grace@example.com"), email="grace@example.com"), 200, MADE)
 

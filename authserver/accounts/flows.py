@@ -1,6 +1,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import literal, select
@@ -8,17 +8,22 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.accounts.joining import accept_invitation, check_may_join
+from authserver.clock import now
+from authserver.emails.deferred import Asked, defer
 from authserver.emails.delivery import wake
-from authserver.emails.flows import require_mail
+from authserver.emails.flows import require_mail, tell_owner
 from authserver.emails.notices import send_link
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
-from authserver.extensions import current_settings, fetch_one, writing
+from authserver.extensions import current_settings, fetch_one, new_id, upsert, writing
+from authserver.limits import Limit, by_address, count
+from authserver.limits.devices import limit_login, limit_mails
 from authserver.models import Session, User
-from authserver.passwords.hashing import hash_password, is_outdated, matches
+from authserver.models.mail import Deferred
+from authserver.passwords.hashing import hash_password, is_outdated, matches, require_room
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import acting, holder
-from authserver.tokens.one_time import Purpose, kill_all
+from authserver.tokens.one_time import Purpose
 from authserver.visitor import Visitor
 
 Made = TypeVar("Made")
@@ -46,73 +51,101 @@ def sign_up_without_session(newcomer: Newcomer, visitor: Visitor) -> User | None
 
 
 def _join(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transaction, User], Made]) -> Made | None:
-    """A new account and what `then` makes of it in the same transaction; None where it has to be verified first.
-
-    Where that is required, nobody learns whether the address has an account already: its owner does, by mail.
-    """
-    invited = check_may_join(newcomer.email, newcomer.invitation, proved=False)
+    """A new account and what `then` makes of it in the same transaction; None where it has to be verified first."""
     hidden = current_settings().must_verify
+    require_room()
+    by_ip = by_address(Limit.SIGNUP_ADDRESS, visitor.ip)
+    if hidden:  # a taken address gets a mail every time
+        limit_mails(newcomer.email, visitor, "sign-up", *by_ip)
+    else:
+        count(by_ip)
+    invited = check_may_join(newcomer.email, newcomer.invitation, proved=False)
     if hidden and not invited:
         require_mail()  # or nobody could ever sign in to the account
-    taken = fetch_one(select(User.id).where(User.email == newcomer.email)) is not None
-    if taken and not hidden:
-        raise ApiError("account_exists")
-    password_hash = hash_password(newcomer.password)
-    try:
-        with writing() as transaction:
-            user, may_sign_in = _new_user(transaction, newcomer, password_hash, visitor)
-            made = then(transaction, user) if may_sign_in else None
-    except IntegrityError:  # the address was taken, or another sign-up was faster
-        if not hidden:
-            raise ApiError("account_exists") from None
-        _tell_owner(newcomer.email, visitor)
-        made = None
+    made = (_join_hidden if hidden else _join_openly)(newcomer, visitor, then)
     wake()
     return made
 
 
-def _new_user(transaction: Transaction, newcomer: Newcomer, password_hash: str, visitor: Visitor) -> tuple[User, bool]:
-    """The account, and whether it may be signed in to before its address is verified."""
-    user = User(
-        email=newcomer.email,
-        password_hash=password_hash,
-        first_name=newcomer.first_name,
-        last_name=newcomer.last_name,
-    )
-    transaction.add(user)
-    transaction.flush()
-    # Whoever has the invitation's token got it by a mail to this address, or from the operator, who vouches for it.
-    user.email_verified = accept_invitation(transaction, newcomer.email, newcomer.invitation, proved=False)
-    record(transaction, Happened.SIGNED_UP, visitor, user.id)
-    settings = current_settings()
-    if (settings.email_verification != "off" or settings.must_verify) and not user.email_verified:
-        send_link(transaction, "verify", Purpose.VERIFY, user, newcomer.email, visitor)
-    return user, user.email_verified or not settings.must_verify
+def _join_openly(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transaction, User], Made]) -> Made:
+    if fetch_one(select(User.id).where(User.email == newcomer.email)) is not None:
+        raise ApiError("account_exists")
+    password_hash = hash_password(newcomer.password)
+    try:
+        with writing() as transaction:
+            user = User(**_columns(newcomer, password_hash))
+            transaction.add(user)
+            transaction.flush()
+            user.email_verified = _accept_invitation(transaction, newcomer)
+            record(transaction, Happened.SIGNED_UP, visitor, user.id)
+            if current_settings().email_verification != "off" and not user.email_verified:
+                send_link(transaction, "verify", Purpose.VERIFY, user, newcomer.email, visitor)
+            return then(transaction, user)
+    except IntegrityError:  # another sign-up was faster
+        raise ApiError("account_exists") from None
+
+
+def _join_hidden(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transaction, User], Made]) -> Made | None:
+    """Nobody learns whether the address has an account already, by the time neither: its owner does, by mail.
+
+    For a taken address the same statements write as much. Which mail goes to it, the delivery finds out.
+    """
+    password_hash = hash_password(newcomer.password)
+    own_id = new_id()
+    write = upsert(User).values(id=own_id, date_joined=now(), email_verified=False, **_columns(newcomer, password_hash))
+    write = write.on_conflict_do_update(index_elements=[User.email], set_={"email_verified": User.email_verified})
+    with writing() as transaction:
+        row = transaction.execute(write.returning(User.id, User.disabled_at)).one()
+        is_new = row.id == own_id
+        invited = (is_new or newcomer.invitation is None) and _accept_invitation(transaction, newcomer)
+        if is_new:
+            record(transaction, Happened.SIGNED_UP, visitor, own_id)
+        else:  # for that is what its owner is mailed
+            record(transaction, Happened.PASSWORD_RESET_REQUESTED, visitor, None if row.disabled_at else row.id)
+        if invited:
+            user = transaction.get_one(User, own_id)
+            user.email_verified = True
+            return then(transaction, user)
+        defer(transaction, Deferred.SIGN_UP, visitor, email=newcomer.email, id=str(own_id))
+    return None
+
+
+def finish_sign_up(transaction: Transaction, asked: Asked) -> None:
+    email = asked.facts["email"]
+    user = holder(transaction, email)
+    if user is None or str(user.id) != asked.facts["id"]:
+        tell_owner(transaction, email, asked.visitor)
+    elif not user.email_verified:
+        send_link(transaction, "verify", Purpose.VERIFY, user, email, asked.visitor)
+
+
+def _columns(newcomer: Newcomer, password_hash: str) -> dict[str, Any]:
+    return {
+        "email": newcomer.email,
+        "password_hash": password_hash,
+        "first_name": newcomer.first_name,
+        "last_name": newcomer.last_name,
+    }
+
+
+def _accept_invitation(transaction: Transaction, newcomer: Newcomer) -> bool:
+    """Whoever has the invitation's token got it by a mail to this address, or from the operator, who vouches for it."""
+    return accept_invitation(transaction, newcomer.email, newcomer.invitation, proved=False)
 
 
 def _start(transaction: Transaction, user: User, visitor: Visitor) -> Session:
     return sessions.start(transaction, user, visitor, "password")
 
 
-def _tell_owner(email: str, visitor: Visitor) -> None:
-    """A link to set the password: whoever reads the mail gets in, and whoever signed up before them is out."""
-    with writing() as transaction:
-        user = holder(transaction, email)
-        if user is None:
-            return
-        if not user.email_verified:  # whoever made it need not be who reads this: their link and password end here
-            kill_all(transaction, user.id)
-            user.password_hash = None
-        if not send_link(transaction, "account_exists", Purpose.RESET, user, email, visitor):
-            transaction.rollback()  # and their links stay good: they get no other by this
-
-
 def log_in(email: str, password: str, visitor: Visitor, *, again: bool = True) -> tuple[User, Session]:
     """A new session; an unknown address, a wrong password and a disabled account cost and answer the same.
 
-    `again`: whether to look once more where the hash was replaced meanwhile, by another login as like as not.
+    `again`: whether to look once more where the hash was replaced meanwhile, by another login as like as not; that is
+    no other attempt.
     """
     found = fetch_one(select(User.id, User.password_hash).where(User.email == email))
+    if again:
+        limit_login(email, found.id if found else None, visitor)
     if not matches(found.password_hash if found else None, password) or found is None:
         _remember_failure(found.id if found else None, visitor)
         raise ApiError("no_active_account")

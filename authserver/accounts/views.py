@@ -7,10 +7,6 @@ from authserver.accounts import data, flows
 from authserver.accounts.confirm_email import confirm_email, needs_account
 from authserver.body import Body, Email, Name, Password, Token, no_content, read
 from authserver.errors import ApiError, invalid
-from authserver.extensions import current_settings
-from authserver.limits import Limit, limit_account, limit_address
-from authserver.models import Session, User
-from authserver.passwords.hashing import require_room
 from authserver.passwords.policy import check_new_password
 from authserver.sessions.answer import user_json
 from authserver.sessions.transport import signed_in_answer
@@ -62,10 +58,6 @@ def signup() -> ResponseReturnValue:
 def newcomer(body: SignupBody) -> flows.Newcomer:
     """What a sign-up has to pass before it is tried, by the API or by the page."""
     check_new_password(body.password, body.password_confirm, body.email)
-    require_room()
-    limit_address(Limit.SIGNUP_ADDRESS)
-    if current_settings().must_verify:  # a taken address gets a mail every time
-        limit_account(Limit.MAIL_ACCOUNT, f"sign-up {body.email}")
     return flows.Newcomer(**body.model_dump(exclude={"password_confirm"}))
 
 
@@ -73,15 +65,7 @@ def newcomer(body: SignupBody) -> flows.Newcomer:
 def login() -> Response:
     """A sign-in with e-mail address and password."""
     body = read(LoginBody)
-    return signed_in_answer(*log_in(body.email, body.password))
-
-
-def log_in(email: str, password: str) -> tuple[User, Session]:
-    """The same for each who asks: the API, under both its names, and the page."""
-    require_room()
-    limit_address(Limit.LOGIN_ADDRESS)
-    limit_account(Limit.LOGIN_ACCOUNT, email)
-    return flows.log_in(email, password, visitor())
+    return signed_in_answer(*flows.log_in(body.email, body.password, visitor()))
 
 
 @blueprint.post("/token")
@@ -91,7 +75,7 @@ def token() -> Response:
     email = body.email or body.username
     if email is None:
         raise invalid("username", "This field is required.")
-    return signed_in_answer(*log_in(email, body.password), only_tokens=True)
+    return signed_in_answer(*flows.log_in(email, body.password, visitor()), only_tokens=True)
 
 
 @blueprint.post("/email/verify")

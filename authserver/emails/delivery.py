@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from authserver.emails import outbox
+from authserver.emails import deferred, outbox
 from authserver.emails.render import Message
 from authserver.extensions import current_settings, db
 from authserver.purge import InPassing
@@ -48,10 +48,10 @@ def wake() -> None:
 
 
 def deliver_due() -> int:
-    """Sends what is due; returns how many mails were tried."""
+    """Does what requests left, and sends what is due; returns how many rows of the outbox it was about."""
     if not outbox.mail_is_possible():
         return 0  # production's mail server was taken out of the settings: what was queued before waits
-    tried = 0
+    tried = deferred.finish_due()
     for one in outbox.claim_due():
         tried += 1
         try:

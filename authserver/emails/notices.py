@@ -14,6 +14,7 @@ from authserver.emails.render import best_language
 from authserver.events.record import Happened
 from authserver.extensions import current_settings
 from authserver.limits import Limit, is_within
+from authserver.limits.counters import Budget
 from authserver.models import Event, User
 from authserver.tokens.one_time import Purpose, issue
 from authserver.visitor import Visitor
@@ -38,7 +39,7 @@ def may_mail(transaction: Transaction, to: str, user: User | None = None) -> boo
         return False
     if user is not None and user.email_verified and user.email == to:
         return True
-    if is_within(transaction, Limit.MAIL_UNPROVED, _mailbox(to)):
+    if is_within(transaction, Budget(Limit.MAIL_UNPROVED, _mailbox(to))):
         return True
     log.info("a mail is not sent, for there were too many to an e-mail address that nobody proved")
     return False
@@ -64,11 +65,19 @@ def made(transaction: Transaction, user: User) -> Made:
 
 
 def send_link(
-    transaction: Transaction, kind: str, purpose: Purpose, user: User, to: str, visitor: Visitor, **facts: object
+    transaction: Transaction,
+    kind: str,
+    purpose: Purpose,
+    user: User,
+    to: str,
+    visitor: Visitor,
+    token: str = "",
+    **facts: object,
 ) -> bool:
     """Mails a one-time token of that purpose, in the fragment of its page's address: no log and no Referer has it.
 
-    Returns whether it did; where no more mails may go there, the link of the last one stays good.
+    `token` where one was issued already. Returns whether it did; where no more mails may go there, the link of the last
+    one stays good.
     """
     if not may_mail(transaction, to, user):
         return False
@@ -78,7 +87,7 @@ def send_link(
         Purpose.CHANGE_EMAIL: settings.email_verify_url or page("/email/verify"),
         Purpose.RESET: settings.password_reset_url or page("/password/reset"),
     }
-    token = issue(transaction, user.id, purpose, to)
+    token = token or issue(transaction, user.id, purpose, to)
     account = made(transaction, user)
     queue(
         transaction,

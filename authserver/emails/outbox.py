@@ -9,23 +9,36 @@ import logging
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.clock import now
 from authserver.emails.render import Message, render
 from authserver.extensions import current_settings, db, writing
 from authserver.models import Mail
+from authserver.models.mail import Deferred
 
 log = logging.getLogger(__name__)
 
 # Between attempts; after the last of them the mail is given up.
 PAUSES = [timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720)]
 BATCH = 20
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A row that is this process's until its next attempt is due."""
+
+    id: UUID
+    kind: str
+    sealed: str
+    created_at: datetime
+    last_attempt: bool
 
 
 @dataclass(frozen=True)
@@ -47,17 +60,27 @@ def queue(transaction: Transaction, kind: str, to: str, languages: str, user_id:
     if not mail_is_possible():
         return
     message = render(kind, to, languages, **facts)
-    sealed = _sealer().encrypt(json.dumps(asdict(message)).encode()).decode()
-    transaction.add(Mail(user_id=user_id, kind=kind, sealed=sealed))
+    transaction.add(Mail(user_id=user_id, kind=kind, sealed=seal(asdict(message))))
 
 
 def claim_due() -> Iterator[Due]:
-    """The mails whose turn it is, each claimed when it is asked for, until its next attempt is due.
+    """The mails whose turn it is."""
+    for one in claim(Mail.kind.not_in(list(Deferred))):
+        content = unsealed(one.sealed)
+        if content is None:
+            log.error("mail %s (%s) was sealed under another secret and is given up", one.id, one.kind)
+            _give_up(one.id)
+        else:
+            yield Due(one.id, one.kind, Message(**content), one.last_attempt)
+
+
+def claim(which: ColumnElement[bool]) -> Iterator[Claimed]:
+    """The rows of those whose turn it is, each claimed when it is asked for, until its next attempt is due.
 
     A batch that was claimed at once would be due again while a slow server still takes its first mails.
     """
     moment = now()
-    due = select(Mail.id, Mail.next_attempt_at).where(Mail.next_attempt_at <= moment)
+    due = select(Mail.id, Mail.next_attempt_at).where(which, Mail.next_attempt_at <= moment)
     seen = db.session.execute(due.order_by(Mail.next_attempt_at).limit(BATCH)).all()
     db.session.rollback()
     for row in seen:
@@ -65,7 +88,7 @@ def claim_due() -> Iterator[Due]:
             yield one
 
 
-def _claim(mail_id: UUID, seen: object) -> Due | None:
+def _claim(mail_id: UUID, seen: object) -> Claimed | None:
     with writing() as transaction:
         mail = transaction.scalar(
             select(Mail).where(Mail.id == mail_id, Mail.next_attempt_at == seen).with_for_update(skip_locked=True)
@@ -75,20 +98,13 @@ def _claim(mail_id: UUID, seen: object) -> Due | None:
         last = mail.attempts >= len(PAUSES)
         mail.next_attempt_at = now() + PAUSES[min(mail.attempts, len(PAUSES) - 1)]
         mail.attempts += 1
-        message = unseal(mail)
-        if message is None:
-            log.error("mail %s (%s) was sealed under another secret and is given up", mail.id, mail.kind)
-            mail.next_attempt_at = None
-            return None
-        return Due(mail.id, mail.kind, message, last)
+        return Claimed(mail.id, mail.kind, mail.sealed, mail.created_at, last)
 
 
 def unseal(mail: Mail) -> Message | None:
-    """The mail's content; None where it was sealed under a secret that is gone."""
-    try:
-        return Message(**json.loads(_sealer().decrypt(mail.sealed)))
-    except InvalidToken:
-        return None
+    """The mail's content; None where it is none yet, or was sealed under a secret that is gone."""
+    content = None if mail.kind in list(Deferred) else unsealed(mail.sealed)
+    return Message(**content) if content else None
 
 
 def delivered(mail_id: UUID) -> None:
@@ -105,8 +121,25 @@ def failed(due: Due, reason: str) -> None:
         log.warning("mail %s (%s) could not be sent and is tried again later: %s", due.id, due.kind, reason)
         return
     log.error("mail %s (%s) is given up after %d attempts: %s", due.id, due.kind, len(PAUSES) + 1, reason)
+    _give_up(due.id)
+
+
+def _give_up(mail_id: UUID) -> None:
     with writing() as transaction:
-        transaction.execute(update(Mail).where(Mail.id == due.id).values(next_attempt_at=None))
+        transaction.execute(update(Mail).where(Mail.id == mail_id).values(next_attempt_at=None))
+
+
+def seal(content: dict[str, Any]) -> str:
+    return _sealer().encrypt(json.dumps(content).encode()).decode()
+
+
+def unsealed(sealed: str) -> dict[str, Any] | None:
+    """None where it was sealed under a secret that is gone."""
+    try:
+        content: dict[str, Any] = json.loads(_sealer().decrypt(sealed))
+    except InvalidToken:
+        return None
+    return content
 
 
 def _sealer() -> MultiFernet:

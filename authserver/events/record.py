@@ -1,10 +1,12 @@
 """What is recorded of an account, each in the transaction of the change that it tells of."""
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy.orm import Session as Transaction
 
+from authserver.clock import now
 from authserver.models import Event
 from authserver.visitor import Visitor
 
@@ -39,8 +41,12 @@ def record(
     visitor: Visitor,
     user_id: UUID | None,
     session_id: UUID | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """`user_id` is None for a failed sign-in to no account, which costs the same row, so that none can tell."""
+    """`user_id` is None for a failed sign-in to no account, which costs the same row, so that none can tell.
+
+    `at` where it happened before now.
+    """
     transaction.add(
         Event(
             user_id=user_id,
@@ -48,5 +54,6 @@ def record(
             session_id=session_id,
             ip=visitor.ip or None,
             user_agent=visitor.user_agent or None,
+            created_at=at or now(),
         )
     )

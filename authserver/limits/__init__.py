@@ -1,13 +1,12 @@
-"""The rate limits: how often something may be done from one address or to one account.
+"""The rate limits: how often something may be done from one IP address or to one account.
 
 A window begins with its first attempt and is over after its time: nobody is locked out for good. Where it is counted:
-`counters.py`.
+`counters.py`. What counts as one place: `networks.py`. Whom a stranger's attempts keep out of nothing: `devices.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from ipaddress import IPv6Network
 from uuid import UUID
 
 from flask import Flask, current_app
@@ -15,17 +14,20 @@ from limits import RateLimitItem
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.errors import ApiError
-from authserver.limits.counters import Counters
+from authserver.extensions import current_settings
+from authserver.limits.counters import Budget, Counters
+from authserver.limits.networks import network as network
+from authserver.limits.networks import networks
 from authserver.looking import require_more_than_a_look
 from authserver.settings import Settings
 from authserver.values import rate_limit
-from authserver.visitor import ip, visitor
+from authserver.visitor import visitor
 
 DEVELOPMENT_FACTOR = 10  # so that an application's own tests can run
 
 
 class Limit(StrEnum):
-    """Each is one counter per address or account, and the setting `AUTHSERVER_RATE_LIMIT_<NAME>`."""
+    """Each is one counter per IP address or account, and the setting `AUTHSERVER_RATE_LIMIT_<NAME>`."""
 
     LOGIN_ACCOUNT = "login_account"  # password checks, wherever
     LOGIN_ADDRESS = "login_address"
@@ -38,27 +40,27 @@ class Limit(StrEnum):
 
 
 def limit_address(limit: Limit) -> None:
-    """Counts this request for the address that it comes from; raises `throttled` where there were too many."""
-    _count(limit, network(visitor().ip))
+    """Counts this request for the IP address that it comes from; raises `throttled` where there were too many."""
+    count(by_address(limit, visitor().ip))
 
 
-def limit_account(limit: Limit, account: str | UUID) -> None:
-    """The same for an account: the caller's id, or an e-mail address, whether there is an account of it or not."""
-    _count(limit, str(account))
+def limit_account(limit: Limit, account: UUID) -> None:
+    """The same for the account of who is signed in."""
+    count([Budget(limit, str(account))])
 
 
-def is_within(transaction: Transaction, limit: Limit, account: str) -> bool:
+def is_within(transaction: Transaction, budget: Budget) -> bool:
     """Counts inside the transaction of what is limited, and raises nothing: whether that may be done.
 
     It is counted in the database also where there is a Redis, so that it is undone with what it counts.
     """
-    counters: Counters | None = current_app.extensions["authserver.limits"]
-    return counters is None or counters.is_within(transaction, limit, account)
+    counters = _counters()
+    return counters is None or counters.is_within(transaction, budget)
 
 
 @contextmanager
 def limit_refusals(limit: Limit) -> Iterator[None]:
-    """Counts for the address what is refused with a 401 inside; what is accepted costs nothing."""
+    """Counts for the IP address what is refused with a 401 inside; what is accepted costs nothing."""
     try:
         yield
     except ApiError as refusal:
@@ -67,20 +69,39 @@ def limit_refusals(limit: Limit) -> Iterator[None]:
         raise
 
 
-def network(address: str) -> str:
-    """What counts as one address: that of IPv4, or the /64 within which an IPv6 host chooses its own.
+def by_address(limit: Limit, ip: str, whose: str = "") -> list[Budget]:
+    """The budgets of an IP address; `whose` keeps those of some people there apart."""
+    return [Budget(limit, whose + one, times) for one, times in networks(ip)]
 
-    Whatever is no address counts as one and the same, or inventing others would be a way around the limits.
-    """
-    known = ip(address)
-    return str(IPv6Network(f"{known}/64", strict=False)) if ":" in known else known or "unknown"
+
+def count(budgets: Sequence[Budget]) -> None:
+    """Counts one attempt for all of them; raises `throttled`, and counts for none, where one has no room."""
+    require_more_than_a_look()
+    counters = _counters()
+    seconds = counters.seconds_to_wait(budgets) if counters else 0
+    if seconds:
+        raise ApiError("throttled", headers={"Retry-After": str(seconds)})
+
+
+def has_room(budget: Budget) -> bool:
+    counters = _counters()
+    return counters is None or not counters.is_full(budget)
+
+
+def are_on() -> bool:
+    return current_settings().rate_limits
 
 
 def start(app: Flask, settings: Settings) -> None:
-    app.extensions["authserver.limits"] = _counters(settings) if settings.rate_limits else None
+    app.extensions["authserver.limits"] = _made(settings) if settings.rate_limits else None
 
 
-def _counters(settings: Settings) -> Counters:
+def _counters() -> Counters | None:
+    counters: Counters | None = current_app.extensions["authserver.limits"]
+    return counters
+
+
+def _made(settings: Settings) -> Counters:
     items: dict[str, RateLimitItem] = {limit: _item(settings, limit) for limit in Limit}
     return Counters(items, settings.derived_keys("rate limits")[0], settings.redis_url)
 
@@ -92,11 +113,3 @@ def _item(settings: Settings, limit: Limit) -> RateLimitItem:
     if settings.production or name in settings.model_fields_set:
         return item
     return type(item)(item.amount * DEVELOPMENT_FACTOR, item.multiples)
-
-
-def _count(limit: Limit, who: str) -> None:
-    require_more_than_a_look()
-    counters: Counters | None = current_app.extensions["authserver.limits"]
-    seconds = counters.seconds_to_wait(limit, who) if counters else 0
-    if seconds:
-        raise ApiError("throttled", headers={"Retry-After": str(seconds)})

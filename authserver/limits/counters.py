@@ -5,22 +5,30 @@ While Redis does not answer the database counts, so that nothing is ever unlimit
 
 import hmac
 import logging
-from collections.abc import Mapping
-from math import ceil
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from time import monotonic
+from typing import NamedTuple, TypeVar
 
 from limits import RateLimitItem
 from limits.errors import StorageError
-from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy.orm import Session as Transaction
 
-from authserver.clock import now
-from authserver.limits.stores import DatabaseStorage, count_inside, redis_storage
+from authserver.limits.stores import DatabaseStore, RedisStore, count_inside
 
 log = logging.getLogger(__name__)
 
 REDIS_COOLDOWN = 10.0  # seconds without an answer before Redis is asked again, by one request
+
+Answer = TypeVar("Answer", int, bool)
+
+
+class Budget(NamedTuple):
+    """What an attempt counts for: a limit, whose it is, and how many times the usual amount that one has."""
+
+    limit: str
+    who: str
+    times: int = 1
 
 
 class Counters:
@@ -29,32 +37,43 @@ class Counters:
     def __init__(self, items: Mapping[str, RateLimitItem], key: bytes, redis_url: str | None) -> None:
         self._items = items
         self._key = key
-        self._database = FixedWindowRateLimiter(DatabaseStorage())
-        self._redis = FixedWindowRateLimiter(redis_storage(redis_url)) if redis_url else None
+        self._database = DatabaseStore()
+        self._redis = RedisStore(redis_url) if redis_url else None
         self._lock = Lock()
         self._redis_is_down = False
         self._ask_again_at = 0.0
 
-    def seconds_to_wait(self, limit: str, who: str) -> int:
-        """Counts one attempt; 0 where it is within the limit. Keys are HMACs: they tell nobody who was counted."""
-        identifier = self._identifier(limit, who)
+    def seconds_to_wait(self, budgets: Iterable[Budget]) -> int:
+        """Counts one attempt for all of them; 0 where it is within each, else it is counted for none."""
+        windows = dict(map(self._window, budgets))
+        return self._ask(lambda store: store.seconds_to_wait(windows))
+
+    def is_full(self, budget: Budget) -> bool:
+        """Whether the next attempt would be too many; nothing is counted."""
+        return self._ask(lambda store: store.is_full(*self._window(budget)))
+
+    def _window(self, budget: Budget) -> tuple[str, RateLimitItem]:
+        """Keys are HMACs: they tell nobody who was counted."""
+        usual = self._items[budget.limit]
+        item = type(usual)(usual.amount * budget.times, usual.multiples)
+        identifier = hmac.digest(self._key, f"{budget.limit} {budget.who}".encode(), "sha256").hex()
+        return item.key_for(f"{budget.limit}/{identifier}"), item
+
+    def _ask(self, question: Callable[[DatabaseStore | RedisStore], Answer]) -> Answer:
         if self._redis and self._may_ask_redis():
             try:
-                seconds = _hit(self._redis, self._items[limit], identifier)
+                answer = question(self._redis)
             except StorageError as error:
                 self._redis_answered(type(error.storage_error).__name__)
             else:
                 self._redis_answered()
-                return seconds
-        return _hit(self._database, self._items[limit], identifier)
+                return answer
+        return question(self._database)
 
-    def is_within(self, transaction: Transaction, limit: str, who: str) -> bool:
+    def is_within(self, transaction: Transaction, budget: Budget) -> bool:
         """Counts one attempt in the caller's transaction, and so in the database; whether it is within the limit."""
-        item = self._items[limit]
-        return count_inside(transaction, item.key_for(self._identifier(limit, who)), item.get_expiry()) <= item.amount
-
-    def _identifier(self, limit: str, who: str) -> str:
-        return f"{limit}/{hmac.digest(self._key, f'{limit} {who}'.encode(), 'sha256').hex()}"
+        key, item = self._window(budget)
+        return count_inside(transaction, key, item) <= item.amount
 
     def _may_ask_redis(self) -> bool:
         if not self._redis_is_down:
@@ -77,13 +96,3 @@ class Counters:
             log.error("Redis does not answer (%s): the database counts for the rate limits meanwhile", failure)
         elif changed:
             log.warning("Redis answers again and counts for the rate limits")
-
-
-def _hit(limiter: FixedWindowRateLimiter, item: RateLimitItem, identifier: str) -> int:
-    """Counts where there is room, and says how many seconds to wait where there is none.
-
-    It is the counting that decides. The look before it keeps a flood of refused attempts from writing.
-    """
-    if limiter.test(item, identifier) and limiter.hit(item, identifier):
-        return 0
-    return max(1, ceil(limiter.storage.get_expiry(item.key_for(identifier)) - now().timestamp()))

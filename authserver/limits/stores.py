@@ -1,102 +1,96 @@
-"""Two stores behind the interface of the library `limits`: the table `rate_limits`, and Redis with bounded waits."""
+"""Two stores of counters: the table `rate_limits`, and Redis with bounded waits.
 
-from datetime import timedelta
+Both count attempts in windows that begin with the first of them. `windows` are the limits by their keys, all of which
+one attempt counts for: where one of them has no room left nothing is counted. It is the counting that decides; the look
+before it keeps a flood of refused attempts from writing.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from math import ceil
 from typing import Any
 
 import sqlalchemy as sa
-from limits.storage import RedisStorage, Storage
+from limits import RateLimitItem
+from limits.storage import RedisStorage
 from sqlalchemy import bindparam
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session as Transaction
 from sqlalchemy.sql.dml import ReturningInsert
 
 from authserver.clock import now
-from authserver.extensions import UTCDateTime, db, fetch_one
+from authserver.extensions import UTCDateTime, db, fetch_all, upsert
 from authserver.models import RateLimit
 
 REDIS_PREFIX = "authserver"
 REDIS_TIMEOUT = 0.5  # seconds to connect, and again for an answer
 
+Windows = Mapping[str, RateLimitItem]
 
-# Built once: building them costs as much as running them.
-COUNT = sa.select(RateLimit.count).where(RateLimit.key == bindparam("key"), RateLimit.expires_at > bindparam("now"))
-EXPIRY = sa.select(RateLimit.expires_at).where(RateLimit.key == bindparam("key"))
+# Built once, each: building them costs as much as running them.
+COUNTS = sa.select(RateLimit.key, RateLimit.count, RateLimit.expires_at).where(
+    RateLimit.key.in_(bindparam("keys", expanding=True)), RateLimit.expires_at > bindparam("now")
+)
 
 
-def _counting(insert: sqlite.Insert | postgresql.Insert) -> ReturningInsert[int]:
-    """One atomic statement: the first attempt of a window, or one more in it."""
+@cache
+def _counting(number: int, dialect: str) -> ReturningInsert[str, int, datetime]:
+    """One atomic statement for so many counters: the first attempt of a window, or one more in it."""
     over = RateLimit.expires_at <= bindparam("now", type_=UTCDateTime)
-    return (
-        insert.values(key=bindparam("key"), count=bindparam("amount"), expires_at=bindparam("expires_at"))
-        .on_conflict_do_update(
-            index_elements=[RateLimit.key],
-            set_={
-                "count": sa.case((over, insert.excluded.count), else_=RateLimit.count + insert.excluded.count),
-                "expires_at": sa.case((over, insert.excluded.expires_at), else_=RateLimit.expires_at),
-            },
-        )
-        .returning(RateLimit.count)
+    insert = upsert(RateLimit).values(
+        [
+            {"key": bindparam(f"key{n}"), "count": 1, "expires_at": bindparam(f"expires_at{n}", type_=UTCDateTime)}
+            for n in range(number)
+        ]
     )
+    return insert.on_conflict_do_update(
+        index_elements=[RateLimit.key],
+        set_={
+            "count": sa.case((over, insert.excluded.count), else_=RateLimit.count + insert.excluded.count),
+            "expires_at": sa.case((over, insert.excluded.expires_at), else_=RateLimit.expires_at),
+        },
+    ).returning(RateLimit.key, RateLimit.count, RateLimit.expires_at)
 
 
-COUNT_ONE_MORE = {
-    "sqlite": _counting(sqlite.insert(RateLimit)),
-    "postgresql": _counting(postgresql.insert(RateLimit)),
-}
-
-
-def count_inside(transaction: Transaction, key: str, expiry: int) -> int:
+def count_inside(transaction: Transaction, key: str, item: RateLimitItem) -> int:
     """Counts one more in the caller's transaction; returns how many those are in the present window.
 
     On that transaction's connection, for it may hold SQLite's write lock, for which another would wait in vain.
     """
-    connection = transaction.connection()
-    return connection.execute(COUNT_ONE_MORE[connection.dialect.name], _one_more(key, expiry)).scalar_one()
-
-
-def _one_more(key: str, expiry: int, amount: int = 1) -> dict[str, Any]:
     moment = now()
-    return {"key": key, "amount": amount, "expires_at": moment + timedelta(seconds=expiry), "now": moment}
+    connection = transaction.connection()
+    counted = connection.execute(_counting(1, connection.dialect.name), _values({key: item}, moment)).one()
+    count: int = counted[1]
+    return count
 
 
-class DatabaseStorage(Storage):
-    """The table `rate_limits` behind the interface of `limits`; each statement is a transaction of its own.
+def _values(windows: Windows, moment: datetime) -> dict[str, Any]:
+    """For `_counting`, in one order for all, or two requests could wait for each other's rows."""
+    values: dict[str, Any] = {"now": moment}
+    for n, key in enumerate(sorted(windows)):
+        values |= {f"key{n}": key, f"expires_at{n}": moment + timedelta(seconds=windows[key].get_expiry())}
+    return values
+
+
+class DatabaseStore:
+    """The table `rate_limits`; each statement is a transaction of its own.
 
     Windows that are over are deleted elsewhere (purge.py), never by who is being counted.
     """
 
-    STORAGE_SCHEME = None
+    def seconds_to_wait(self, windows: Windows) -> int:
+        """Counts one attempt for each window and returns 0, or how long to wait where one of them is full."""
+        moment = now()
+        counts = fetch_all(COUNTS, {"keys": list(windows), "now": moment})
+        full = [expires_at for key, attempts, expires_at in counts if attempts >= windows[key].amount]
+        if not full:
+            counted = fetch_all(_counting(len(windows), db.engine.dialect.name), _values(windows, moment))
+            full = [expires_at for key, attempts, expires_at in counted if attempts > windows[key].amount]
+        return _seconds(moment, (expires_at.timestamp() for expires_at in full))
 
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return SQLAlchemyError
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        counted = fetch_one(COUNT_ONE_MORE[db.engine.dialect.name], _one_more(key, expiry, amount))
-        assert counted is not None, "RETURNING gives the row that was written"
-        return counted[0]
-
-    def get(self, key: str) -> int:
-        found = fetch_one(COUNT, {"key": key, "now": now()})
-        return found[0] if found else 0
-
-    def get_expiry(self, key: str) -> float:
-        found = fetch_one(EXPIRY, {"key": key})
-        return (found.expires_at if found else now()).timestamp()
-
-    def check(self) -> bool:
-        return fetch_one(sa.select(sa.literal(True))) is not None
-
-    def reset(self) -> None:
-        self._delete(sa.true())
-
-    def clear(self, key: str) -> None:
-        self._delete(RateLimit.key == key)
-
-    def _delete(self, which: sa.ColumnElement[bool]) -> None:
-        with db.engine.begin() as connection:
-            connection.execute(sa.delete(RateLimit).where(which))
+    def is_full(self, key: str, item: RateLimitItem) -> bool:
+        counts = fetch_all(COUNTS, {"keys": [key], "now": now()})
+        return any(attempts >= item.amount for _, attempts, _ in counts)
 
 
 class ExactRedisStorage(RedisStorage):
@@ -106,6 +100,28 @@ class ExactRedisStorage(RedisStorage):
         """To the millisecond and by our own clock; the library rounds to seconds, up or down."""
         milliseconds: int = self.storage.pttl(self.prefixed_key(key))
         return now().timestamp() + max(milliseconds, 0) / 1000
+
+
+class RedisStore:
+    """Redis, by the library `limits`, whose `StorageError` is raised where Redis does not answer."""
+
+    def __init__(self, url: str) -> None:
+        self.storage = redis_storage(url)
+
+    def seconds_to_wait(self, windows: Windows) -> int:
+        """As the database's does; each counter is atomic by itself, so no more get through than each lets through."""
+        full = [key for key, item in windows.items() if self.is_full(key, item)]
+        if not full:
+            full = [key for key, item in windows.items() if self.storage.incr(key, item.get_expiry()) > item.amount]
+        return _seconds(now(), map(self.storage.get_expiry, full))
+
+    def is_full(self, key: str, item: RateLimitItem) -> bool:
+        return self.storage.get(key) >= item.amount
+
+
+def _seconds(moment: datetime, expiries: Iterable[float]) -> int:
+    """Until the last of them is over; 0 where there is none."""
+    return max((max(1, ceil(expires_at - moment.timestamp())) for expires_at in expiries), default=0)
 
 
 def redis_storage(url: str) -> RedisStorage:

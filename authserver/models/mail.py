@@ -1,4 +1,5 @@
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, String, Text
@@ -8,6 +9,16 @@ from authserver.clock import now
 from authserver.extensions import Model, new_id
 
 
+class Deferred(StrEnum):
+    """What is no mail yet: the delivery looks first whether there is an account, and what is to be mailed to whom."""
+
+    RESET = "reset_asked"
+    VERIFY = "verify_asked"
+    CHANGE_EMAIL = "change_email_asked"
+    SIGN_UP = "sign_up_asked"
+    PROVIDER_SIGN_IN = "provider_sign_in_asked"
+
+
 class Mail(Model):
     """A mail that a change committed and that is still to be delivered; `sealed`, since it may hold a token."""
 
@@ -15,7 +26,7 @@ class Mail(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    kind: Mapped[str] = mapped_column(String(40))
+    kind: Mapped[str] = mapped_column(String(40))  # its template's name, or one of `Deferred`, which is of no user
     sealed: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
     attempts: Mapped[int] = mapped_column(default=0)

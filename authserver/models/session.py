@@ -1,6 +1,5 @@
 from datetime import datetime, timedelta
 from hashlib import sha256
-from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from authserver.clock import now
 from authserver.extensions import Model, current_settings, new_id
+from authserver.visitor import neighbourhood
 
 # How long a session is kept after its end, and how long its browser is known after its last use: no longer, or the
 # browser would be forgotten with the session.
@@ -17,16 +17,7 @@ REMEMBERED = timedelta(days=90)
 
 def browser(ip: str, user_agent: str) -> str:
     """Hashes the user agent and the network that it comes from, so that one index entry finds the browser again."""
-    return sha256(f"{_network(ip)}\n{user_agent}".encode()).hexdigest()[:32]
-
-
-def _network(ip: str) -> str:
-    """Returns the /24 or /48 around an IP address: a provider moves its customers about inside one."""
-    try:
-        known = ip_address(ip)
-    except ValueError:
-        return ip
-    return str(ip_network(f"{known}/{24 if known.version == 4 else 48}", strict=False))
+    return sha256(f"{neighbourhood(ip)}\n{user_agent}".encode()).hexdigest()[:32]
 
 
 def _browser_of_row(context: Any) -> str:

@@ -14,6 +14,7 @@ nothing of the first one stays.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from enum import Enum, auto
 from typing import TypeVar
 from uuid import UUID
@@ -23,13 +24,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
 from authserver.accounts.joining import accept_invitation, check_may_join
+from authserver.emails.deferred import Asked, defer
 from authserver.emails.delivery import wake
+from authserver.emails.flows import tell_owner
 from authserver.emails.notices import notify, send_link
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, fetch_one, provider_label, writing
-from authserver.limits import Limit, limit_account
+from authserver.limits.devices import limit_mails
 from authserver.models import Identity, Session, User
+from authserver.models.mail import Deferred
 from authserver.oauth import provider
 from authserver.sessions import flows as sessions
 from authserver.tokens.one_time import Purpose
@@ -88,9 +92,15 @@ def with_account(
 def _with_account(
     name: str, identity: provider.Identity, visitor: Visitor, then: Callable[[Transaction, User], Made]
 ) -> Made | None:
-    known = fetch_one(select(User.email, User.email_verified).join(Identity).where(*same(name, identity)))
+    """None where an address has to be verified first: an account's own, or the one that the provider gave."""
+    columns = (User.email, User.email_verified, User.disabled_at)
+    known = fetch_one(select(*columns).join(Identity).where(*same(name, identity)))
+    if known and known.disabled_at is not None:
+        raise ApiError("no_active_account")
     address = known or identity
-    _limit_mails(address.email, address.email_verified)
+    if address.email and _must_be_verified(address.email, address.email_verified):
+        _leave_to_delivery(name, identity, address.email, visitor, is_known=known is not None)
+        return None
     may_join = not known and decide(identity, _verified_here(identity)) in (Decision.JOIN, Decision.REFUSE)
     if may_join:  # said alike, whether the address has an account
         check_may_join(_proved_email(identity), None, proved=True)
@@ -100,16 +110,45 @@ def _with_account(
             user = _unknown(transaction, name, identity, visitor, may_join)
         if user is None or user.disabled_at is not None:  # unlinked or erased since it was found: it may not join
             raise ApiError("no_active_account")
-        if user.email and not user.email_verified and current_settings().must_verify:
-            send_link(transaction, "verify", Purpose.VERIFY, user, user.email, visitor)
+        if _must_be_verified(user.email, user.email_verified):  # it was another address a moment ago
+            _defer(transaction, name, identity, visitor)
             return None
         return then(transaction, user)
 
 
-def _limit_mails(email: str | None, verified: bool) -> None:
-    """Where verification is required, an address that lacks it gets a mail at each sign-in: an account's own one."""
-    if email and not verified and current_settings().must_verify:
-        limit_account(Limit.MAIL_ACCOUNT, f"sign-up {email}")
+def _must_be_verified(email: str | None, verified: bool) -> bool:
+    return bool(email) and not verified and current_settings().must_verify
+
+
+def _leave_to_delivery(name: str, identity: provider.Identity, email: str, visitor: Visitor, *, is_known: bool) -> None:
+    """Nobody learns whether an address has an account that the provider did not verify, by the time neither.
+
+    Each of these sign-ins has a mail sent to the address that it is about, and does no more before the answer.
+    """
+    limit_mails(email, visitor, "sign-up")
+    try:
+        check_may_join(_proved_email(identity), None, proved=True)
+    except ApiError:
+        if not is_known:
+            raise
+    with writing() as transaction:
+        _defer(transaction, name, identity, visitor)
+
+
+def _defer(transaction: Transaction, name: str, identity: provider.Identity, visitor: Visitor) -> None:
+    defer(transaction, Deferred.PROVIDER_SIGN_IN, visitor, provider=name, identity=asdict(identity))
+
+
+def finish_sign_in(transaction: Transaction, asked: Asked) -> None:
+    """Mails a link to the address of the identity's account, which may be a new one; another's owner is told."""
+    name, identity = asked.facts["provider"], provider.Identity(**asked.facts["identity"])
+    user = owner(transaction, name, identity)
+    if user is None and transaction.scalar(select(User.id).where(User.email == identity.email)) is not None:
+        tell_owner(transaction, identity.email or "", asked.visitor)
+        return
+    user = user or _join(transaction, name, identity, asked.visitor)
+    if user.disabled_at is None and _must_be_verified(user.email, user.email_verified):
+        send_link(transaction, "verify", Purpose.VERIFY, user, user.email or "", asked.visitor)
 
 
 def _verified_here(identity: provider.Identity) -> bool | None:

@@ -6,8 +6,10 @@ from flask.typing import ResponseReturnValue
 from authserver.accounts import data
 from authserver.accounts import flows as accounts
 from authserver.accounts.views import ProfileBody
-from authserver.emails.views import EmailBody, ask_change
+from authserver.emails import flows as emails
+from authserver.emails.views import EmailBody
 from authserver.pages import access, confirm, session
+from authserver.pages.browser import page_visitor
 from authserver.pages.forms import NoBody
 from authserver.pages.page import page
 from authserver.pages.render import HEADERS, render
@@ -63,7 +65,7 @@ def email(who: Holder) -> ResponseReturnValue:
     """Asks for another address, which counts once its mail is confirmed."""
 
     def act(body: EmailBody) -> Response:
-        ask_change(who.caller, body)
+        emails.request_change(who.caller.id, who.caller.session_id, body.email, page_visitor())
         return access.done("email")
 
     return page("email", EmailBody, act, {"who": who})

@@ -22,6 +22,7 @@ from authserver.errors import ApiError
 from authserver.extensions import current_settings, fetch_one, writing
 from authserver.models import Session
 from authserver.oauth.redirect import Request
+from authserver.pages.browser import remember
 from authserver.pages.forms import fields, require_own_origin
 from authserver.pages.render import see_other
 from authserver.sessions import flows
@@ -82,7 +83,7 @@ def holder() -> Holder | None:
 
 
 def hold(session: Session) -> None:
-    """Makes it the page's session, under a new cookie; one that was held before is over.
+    """Makes it the page's session, under a new cookie; one that was held before is over, and the browser is known now.
 
     Raises `token_not_valid` where it was ended in between, as by a reset.
     """
@@ -97,6 +98,7 @@ def hold(session: Session) -> None:
     if held.rowcount != 1:  # type: ignore[attr-defined]
         raise ApiError("token_not_valid")
     g.page_cookie = secret
+    remember(session.user_id)
 
 
 def end() -> None:

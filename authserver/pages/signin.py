@@ -5,8 +5,10 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
-from authserver.accounts.views import LoginBody, log_in
-from authserver.emails.views import EmailBody, ask_again
+from authserver.accounts import flows as accounts
+from authserver.accounts.views import LoginBody
+from authserver.emails import flows as emails
+from authserver.emails.views import EmailBody
 from authserver.errors import ApiError
 from authserver.extensions import current_settings
 from authserver.limits import Limit, limit_address
@@ -16,12 +18,14 @@ from authserver.oauth.binding import require_navigation
 from authserver.oauth.blueprint import at_public_url, to_provider
 from authserver.oauth.redirect import Request, check_next
 from authserver.pages import session
+from authserver.pages.browser import page_visitor
 from authserver.pages.detour import come_back, from_elsewhere, set_out
 from authserver.pages.forms import NoBody, fields, require_own_origin
 from authserver.pages.onward import destination, enabled_by_redirect, enter, facts, lead_on, query, wanted
 from authserver.pages.page import page, refused
 from authserver.pages.render import render, see_other
-from authserver.passwords.views import ForgotBody, ask_reset
+from authserver.passwords import flows as passwords
+from authserver.passwords.views import ForgotBody
 from authserver.values import is_private
 from authserver.visitor import visitor
 
@@ -38,7 +42,7 @@ def signin() -> ResponseReturnValue:
     onward = wanted()
 
     def act(body: LoginBody) -> Response:
-        return enter(log_in(body.email, body.password)[1], onward)
+        return enter(accounts.log_in(body.email, body.password, page_visitor())[1], onward)
 
     return page("signin", LoginBody, act, lambda: facts(onward))
 
@@ -82,13 +86,17 @@ def _turn_back(onward: Request, error: ApiError) -> Response:
 @blueprint.route("/password/forgot", methods=["GET", "POST"])
 def forgot() -> ResponseReturnValue:
     """Mails a link to set a new password; answers alike for every address."""
-    return page("forgot", ForgotBody, ask_reset)
+    return page("forgot", ForgotBody, lambda body: passwords.forgot(body.email, page_visitor()))
 
 
 @blueprint.route("/email/resend", methods=["GET", "POST"])
 def resend() -> ResponseReturnValue:
     """Sends the mail that confirms an address again; answers alike for every address."""
-    return page("resend", EmailBody, ask_again, lambda: {"who": session.holder()})
+
+    def act(body: EmailBody) -> None:
+        emails.resend(body.email, page_visitor())
+
+    return page("resend", EmailBody, act, lambda: {"who": session.holder()})
 
 
 @blueprint.route("/signout", methods=["GET", "POST"])

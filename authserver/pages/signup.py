@@ -4,9 +4,9 @@ from flask.typing import ResponseReturnValue
 from authserver.accounts import flows
 from authserver.accounts.views import SignupBody, newcomer
 from authserver.extensions import current_settings
+from authserver.pages.browser import page_visitor
 from authserver.pages.onward import enter, facts, wanted
 from authserver.pages.page import Facts, page
-from authserver.visitor import visitor
 
 blueprint = Blueprint("signup", __name__)
 
@@ -19,7 +19,7 @@ def signup() -> ResponseReturnValue:
     onward = wanted()
 
     def act(body: SignupBody) -> Facts | Response:
-        signed_up = flows.sign_up(newcomer(body), visitor())
+        signed_up = flows.sign_up(newcomer(body), page_visitor())
         return enter(signed_up[1], onward) if signed_up else {"pending": True}
 
     return page("signup", SignupBody, act, lambda: facts(onward))
@@ -27,4 +27,4 @@ def signup() -> ResponseReturnValue:
 
 def _without_session(body: SignupBody) -> Facts:
     """For an invitation where there are no pages to be signed in on: its owner signs in at the application."""
-    return {"pending": flows.sign_up_without_session(newcomer(body), visitor()) is None}
+    return {"pending": flows.sign_up_without_session(newcomer(body), page_visitor()) is None}

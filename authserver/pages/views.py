@@ -15,7 +15,7 @@ from authserver.devices import device
 from authserver.emails.render import best_language
 from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings, provider_label
-from authserver.pages import session
+from authserver.pages import browser, session
 from authserver.pages.page import Facts, page
 from authserver.pages.render import as_page, prefers_html, render, static_file
 from authserver.passwords import flows as passwords
@@ -92,5 +92,5 @@ def errors_as_pages(response: Response) -> Response:
 
 @blueprint.after_app_request
 def page_session(response: Response) -> Response:
-    """The cookie of who signed in on a page just now, or its removal."""
-    return session.send_cookie(response)
+    """The cookies of who signed in on a page just now, or the removal of the page's."""
+    return browser.send_cookie(session.send_cookie(response))

@@ -5,13 +5,17 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
+from authserver.emails.deferred import Asked, defer
 from authserver.emails.delivery import wake
 from authserver.emails.flows import require_mail
 from authserver.emails.notices import notify, send_link, tell
 from authserver.errors import ApiError, invalid
 from authserver.events.record import Happened, record
 from authserver.extensions import fetch_one, writing
+from authserver.limits import Limit, by_address
+from authserver.limits.devices import limit_mails
 from authserver.models import Identity, Session, User
+from authserver.models.mail import Deferred
 from authserver.passwords.hashing import hash_password, matches
 from authserver.sessions import flows as sessions
 from authserver.tokens.acting import acting, holder, locked
@@ -65,14 +69,20 @@ def change(user_id: UUID, session_id: UUID, current: str | None, fresh: bool, ne
 
 
 def forgot(email: str, visitor: Visitor) -> None:
-    """Mails a reset link to the address as it is stored, where there is an account; nobody can tell whether."""
+    """Has a reset link mailed to the address as it is stored, where there is an account; nobody can tell whether."""
+    limit_mails(email, visitor, "", *by_address(Limit.MAIL_ADDRESS, visitor.ip))
     require_mail()
     with writing() as transaction:
-        user = holder(transaction, email)
-        if user is not None:
-            send_link(transaction, "reset", Purpose.RESET, user, email, visitor)
-            record(transaction, Happened.PASSWORD_RESET_REQUESTED, visitor, user.id)
+        defer(transaction, Deferred.RESET, visitor, email=email)
     wake()
+
+
+def finish_forgot(transaction: Transaction, asked: Asked) -> None:
+    email = asked.facts["email"]
+    user = holder(transaction, email)
+    if user is not None:
+        send_link(transaction, "reset", Purpose.RESET, user, email, asked.visitor)
+        record(transaction, Happened.PASSWORD_RESET_REQUESTED, asked.visitor, user.id, at=asked.at)
 
 
 def address_of_reset(token: str) -> str:

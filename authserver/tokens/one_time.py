@@ -109,10 +109,11 @@ def _redeemed(row: Row[UUID, str, str, datetime, dict[str, Any] | None] | None) 
     return Redeemed(user_id, Purpose(purpose), email, created_at, code)
 
 
-def kill_all(transaction: Transaction, user_id: UUID) -> None:
+def kill_all(transaction: Transaction, user_id: UUID, *but: Purpose) -> None:
     """What a changed password or address does: nothing that was mailed before counts any more, but recovery."""
+    spared = (Purpose.RECOVER, *but)
     transaction.execute(
-        delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose != Purpose.RECOVER)
+        delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose.not_in(spared))
     )
 
 

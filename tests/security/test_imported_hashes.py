@@ -105,7 +105,7 @@ def email(client: FlaskClient) -> str:
     return email
 
 
-@pytest.mark.parametrize("good", GOOD)
+@pytest.mark.parametrize("good", GOOD, ids=range(len(GOOD)))  # a salt is another in each process
 def test_s87_a_good_hash_is_imported_and_lets_its_owner_in(
     app: Flask, email: str, caplog: pytest.LogCaptureFixture, good: str
 ) -> None:
@@ -212,6 +212,7 @@ def test_s87_the_dearest_hash_that_is_taken_costs_tens_of_logins_and_not_a_thous
         ),
         ARGON2.replace("m=64,t=1,p=1", "m=1024,t=1,p=17"),
     ],
+    ids=range(11),  # a salt is another in each process
 )
 def test_s87_a_hash_over_the_bound_is_refused_with_a_sentence_and_a_stored_one_is_never_computed(
     app: Flask, email: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, dear: str

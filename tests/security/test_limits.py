@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from authserver.extensions import db
 from authserver.limits import network
-from authserver.models import Mail
+from authserver.models import Mail, RateLimit
 from authserver.settings import SettingsError, load
 from tests.conftest import PUBLIC_URL, SECRET, MakeApp
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
@@ -65,11 +65,64 @@ def test_s43_an_ipv6_address_counts_by_its_64(make_limited: MakeApp) -> None:
 
 
 @pytest.mark.parametrize(
+    ("addresses", "most"),
+    [
+        ("2001:db8:0:1::{:x}", 3),
+        ("2001:db8:0:{:x}::1", 12),  # over the /64s of one /56
+        ("2001:db8:0:{:x}00::1", 48),  # over the /56s of one /48
+        ("2001:db8:{:x}::1", None),
+        ("64:ff9b:1::192.0.2.{:d}", None),  # a NAT64 of the operator's own: each of these is another client
+        ("2002:c000:201:{:x}::1", 3),  # 6to4: all of them are 192.0.2.1's
+        ("2001:0:{:x}:0:0:0:3fff:fdfe", 3),  # Teredo: likewise, whatever server it names
+    ],
+)
+def test_s43_the_networks_around_an_ipv6_address_have_wider_budgets(
+    make_limited: MakeApp, hashes: list[str], addresses: str, most: int | None
+) -> None:
+    app = make_limited(rate_limit_login_address="3 per hour")
+    client = app.test_client()
+    answers = [guess(client, f"p{n}@example.com", addresses.format(n)) for n in range(1, 61)]
+    assert statuses(*answers) == ([401] * 60 if most is None else [401] * most + [429] * (60 - most))
+    before = counts(app)
+    if most is not None:
+        guess(client, "p@example.com", addresses.format(77))
+        assert counts(app) == before, "who is refused writes nothing"
+
+
+def test_s45_parallel_guesses_from_one_network_are_no_more_than_its_budget(
+    make_limited: MakeApp, hashes: list[str]
+) -> None:
+    app = make_limited(rate_limit_login_address="1 per hour")
+
+    def from_another_64(n: int) -> TestResponse:
+        return guess(app.test_client(), f"p{n}@example.com", f"2001:db8:0:{n:x}::1")
+
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(from_another_64, range(20)))
+    assert sorted(statuses(*answers)) == [401] * 4 + [429] * 16
+    assert len(hashes) == 4
+
+
+def counts(app: Flask) -> dict[str, int]:
+    with app.app_context():
+        return {row.key: row.count for row in db.session.scalars(select(RateLimit))}
+
+
+@pytest.mark.parametrize(
     ("address", "counted_as"),
     [
         ("192.0.2.1", "192.0.2.1"),
         ("192.0.2.1:443", "192.0.2.1"),
         ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("64:ff9b::192.0.2.1", "192.0.2.1"),
+        ("[64:ff9b::c000:201]:443", "192.0.2.1"),
+        ("64:ff9b:1::192.0.2.1", "64:ff9b:1::c000:201"),
+        ("64:ff9b:1:c000:2:100::", "64:ff9b:1:c000:2:100::"),
+        ("::ffff:0:192.0.2.1", "192.0.2.1"),
+        ("::192.0.2.1", "192.0.2.1"),
+        ("::1", "::/64"),
+        ("2002:c000:201::1", "192.0.2.1"),
+        ("2001:0:1:2:3:4:3fff:fdfe", "192.0.2.1"),
         ("2001:db8::1", "2001:db8::/64"),
         ("[2001:db8::ffff:1]:443", "2001:db8::/64"),
         ("fe80::1%eth0", "fe80::/64"),
@@ -84,16 +137,19 @@ def test_what_counts_as_one_address(address: str, counted_as: str) -> None:
 
 def test_s44_the_right_password_works_again_after_the_window(client: FlaskClient, advance: Advance) -> None:
     email = sign_up(client).user["email"]
+    right = {"email": email, "password": PASSWORD}
+    elsewhere = {"X-Forwarded-For": "198.51.100.1"}
     for _ in range(10):
         guess(client, email)
-    refused = log_in(client, email)
+    refused = client.post("/api/login/", json=right, headers=elsewhere)
     assert_error(refused, 429, "throttled")
     assert int(refused.headers["Retry-After"]) in range(290, 301)
     advance(200)
     refused = guess(client, email)
     assert int(refused.headers["Retry-After"]) in range(90, 101)
     advance(int(refused.headers["Retry-After"]))
-    assert log_in(client, email).status_code == 200, "refused attempts do not make the window longer"
+    again = client.post("/api/login/", json=right, headers=elsewhere)
+    assert again.status_code == 200, "refused attempts do not make the window longer"
 
 
 def test_s45_of_fifty_parallel_guesses_no_more_than_the_limit_are_hashed(
@@ -118,7 +174,7 @@ def test_s42_forgot_and_resend_answer_alike_when_limited(make_limited: MakeApp, 
     assert statuses(*known) == statuses(*unknown) == [202] * 5 + [429]
     assert [answer.data for answer in known] == [answer.data for answer in unknown]
     with app.app_context():
-        assert len(list(db.session.scalars(select(Mail.id)))) == 1 + 5, "the sign-up's, and those let through"
+        assert len(list(db.session.scalars(select(Mail.id)))) == 1 + 5 + 5, "the sign-up's, and those let through"
 
 
 def test_asking_for_mails_is_limited_by_address_too(make_limited: MakeApp) -> None:
