@@ -17,7 +17,7 @@ from authserver.extensions import Model, current_settings, db, fetch_one, writin
 from authserver.models import Authorization, Event, Invitation, Mail, OneTimeToken, RateLimit, Session
 from authserver.models.session import REMEMBERED
 
-BATCH = 500  # rows, a few milliseconds' work
+BATCH = 200  # rows, some milliseconds' work
 PAUSE = 300.0  # seconds between two looks of a process in passing, where the last one left nothing over
 
 Moment = InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]

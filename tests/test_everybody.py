@@ -57,7 +57,7 @@ def test_signing_everybody_out_waits_for_nobody_until_the_end(app: Flask, client
                 return everybody.sign_everybody_out(Visitor(), ended.append)
 
         result = thread.submit(end)
-        while signed_in(other, people[0], people[2]):
+        while signed_in(other, people[0], people[2]) and not result.done():
             sleep(0.01)
         assert signed_in(other, people[1]) == 1
         other.rollback()

@@ -23,6 +23,7 @@ from authserver.pages import views as pages
 from authserver.passwords import flows as passwords
 from authserver.passwords import policy
 from tests.conftest import PUBLIC_URL, MakeApp
+from tests.deferred import finish
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "en-GB,en;q=0.8"}
@@ -48,6 +49,7 @@ def mails(app: Flask) -> Callable[[str], list[Message]]:
     """The mails of a kind that are waiting, each given once."""
 
     def take(kind: str) -> list[Message]:
+        finish(app)
         with app.app_context():
             return [due.message for due in claim_due() if due.kind == kind]
 

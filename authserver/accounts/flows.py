@@ -145,6 +145,7 @@ def log_in(email: str, password: str, visitor: Visitor, *, again: bool = True) -
     """
     found = fetch_one(select(User.id, User.password_hash).where(User.email == email))
     if again:
+        require_room()
         limit_login(email, found.id if found else None, visitor)
     if not matches(found.password_hash if found else None, password) or found is None:
         _remember_failure(found.id if found else None, visitor)

@@ -92,7 +92,7 @@ def matches(password_hash: str | None, password: str) -> bool:
 
     So it is with a stored hash that cannot be checked here.
     """
-    if not foreign.is_usable(password_hash or DUMMY):
+    if password_hash is not None and is_outdated(password_hash) and not foreign.is_usable(password_hash):
         password_hash = None
     with _queue.turn():
         if password_hash is not None and foreign.is_foreign(password_hash):
@@ -105,4 +105,7 @@ def matches(password_hash: str | None, password: str) -> bool:
 
 def is_outdated(password_hash: str) -> bool:
     """Whether a hash is of other parameters than today's, so that a login should replace it."""
-    return foreign.is_foreign(password_hash) or _hasher.check_needs_rehash(password_hash)
+    try:
+        return foreign.is_foreign(password_hash) or _hasher.check_needs_rehash(password_hash)
+    except InvalidHashError:
+        return True

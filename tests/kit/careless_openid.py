@@ -163,6 +163,6 @@ class TestServerTakesEveryState(Case):
 
         monkeypatch.setattr(redirect, "begin", remembered)
         monkeypatch.setattr(redirect, "finish", lambda *given: begun[-1])
-        monkeypatch.setattr("authserver.oauth.blueprint.read_cookies", lambda name: ["secret"])
+        monkeypatch.setattr("authserver.oauth.binding.read_cookies", lambda name: ["secret"])
 
     caught_by = {"a_redirect_with_another_state_is_refused": "that comes back with another state goes on"}

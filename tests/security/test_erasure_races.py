@@ -373,7 +373,7 @@ def erase(app: Flask, user_id: UUID) -> None:
 def before_moment(number: int, act: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     """Acts before the database is turned to for that time: by one statement, or by a transaction that will write."""
     turned, acted = 0, False
-    real = {name: getattr(extensions, name) for name in ("_first", "_begin")}
+    real = {name: getattr(extensions, name) for name in ("_once", "_begin")}
 
     def wrapped(name: str) -> Callable[..., Any]:
         def turn(*arguments: Any) -> Any:

@@ -49,6 +49,7 @@ no_secret_is_logged = conftest.no_secret_is_logged
 
 APP = "https://app.example.com"
 TRANSPORT = {"X-Auth-Transport": "cookie", "Origin": APP}
+DEVICE = "__Host-device"  # by which a limit knows the browser again
 End = Callable[[Flask, SignedIn, Browser, Mails], object]
 
 
@@ -135,7 +136,9 @@ def test_s20_s66_a_cookie_that_was_there_before_is_never_adopted(app: Flask, per
     for before in (planted.cookie, "planted"):
         victim = Browser(app, Cookie=f"{COOKIE}={before}")
         answer = victim.sign_in(person.user["email"])
-        (fresh,) = (one.partition(";")[0].partition("=")[2] for one in answer.headers.getlist("Set-Cookie"))
+        sent = dict(one.partition(";")[0].split("=", 1) for one in answer.headers.getlist("Set-Cookie"))
+        assert sent.keys() == {COOKIE, DEVICE}
+        fresh = sent[COOKIE]
         assert fresh not in (before, "")
         assert not opens(app, f"{COOKIE}={before}")
         assert person.user["email"] in Browser(app, Cookie=f"{COOKIE}={fresh}").get("/account").text
@@ -187,7 +190,7 @@ def test_s66_a_sign_in_on_a_page_leaves_the_applications_cookie_alone(app: Flask
     app_session = browser.client.post("/api/login/", json=body, headers=TRANSPORT, base_url=PUBLIC_URL).get_json()
     other = sign_up(app.test_client())
     answer = browser.sign_in(other.user["email"])
-    assert [one.partition("=")[0] for one in answer.headers.getlist("Set-Cookie")] == [COOKIE]
+    assert [one.partition("=")[0] for one in answer.headers.getlist("Set-Cookie")] == [COOKIE, DEVICE]
     refreshed = browser.client.post("/api/token/refresh/", headers=TRANSPORT, base_url=PUBLIC_URL).get_json()
     assert claims(refreshed["access"])["sub"] == person.user["id"]
     assert claims(refreshed["access"])["sid"] == claims(app_session["access"])["sid"]
