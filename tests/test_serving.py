@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -14,6 +15,7 @@ from authserver.serving import exchange, reception
 from authserver.serving.connection import CONTINUE, Connection
 from authserver.serving.framing import MOST_BODY, MOST_HEAD, Arrival, ArrivingRequest
 from authserver.serving.reception import Reception
+from authserver.visitor import _is_closed
 
 PATIENCE = 30
 HEAD = b"POST /api/login/ HTTP/1.1\r\nHost: localhost\r\n"
@@ -317,3 +319,21 @@ def test_a_refused_client_may_send_on_until_it_reads_the_refusal(hall: Hall) -> 
     assert client.hears() == b"refused"
     client.socket.close()
     assert client.done.result(PATIENCE) is False
+
+
+def test_whether_the_client_is_still_there_is_seen_past_the_request_and_takes_nothing() -> None:
+    """By this nothing is hashed for who has left, and something is for who sent the next request already."""
+    client, server = socket.socketpair()
+    conn = Connection(server)
+    conn.arrived += b"the request"
+    assert not _is_closed(conn)
+    client.sendall(b"the next one")
+    assert not _is_closed(conn)
+    assert conn.recv(100) == b"the request"
+    assert not _is_closed(conn)
+    client.close()
+    with suppress(BlockingIOError):
+        while socket.socket.recv(conn, 100):
+            pass
+    assert _is_closed(conn)
+    conn.close()

@@ -26,7 +26,12 @@ class Connection(socket.socket):
     # What gunicorn calls
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """The end, as of a connection that was closed, is where the arrived request ends."""
+        """The end, as of a connection that was closed, is where the arrived request ends.
+
+        Peeking is looking past the request, at whether the client is still there.
+        """
+        if flags & socket.MSG_PEEK:
+            return super().recv(size, flags)
         data = bytes(self.arrived[:size])
         del self.arrived[:size]
         return data
