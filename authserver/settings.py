@@ -146,12 +146,12 @@ class Settings(BaseModel):
     """Tell people of a sign-in from a browser that they did not use in the last 90 days."""
 
     mail_url: MailUrl | None = Field(default=None, repr=False)
-    """`smtp://user:password@host:port` (STARTTLS, without a user only where it is offered) or `smtps://…`, what is
-    special in a password percent-encoded; without it production sends no mail, and development shows mails in the
-    console."""
+    """`smtp://user:password@host:port` (STARTTLS, which only a URL without a user can do without) or `smtps://…`;
+    special characters in the password are percent-encoded. Without it production sends no mail, and development shows
+    mails in the console."""
     mail_insecure: bool = False
-    """`true`: the user and password of `AUTHSERVER_MAIL_URL` go to the mail server also where it offers no TLS, in
-    clear text; for a server on the same machine, which is no exception otherwise."""
+    """`true`: the user and password of `AUTHSERVER_MAIL_URL` are sent in clear text to a mail server that offers no
+    TLS. Without it that is refused, on this machine too."""
     mail_from: MailFrom | None = None
     """The sender's address; `no-reply@` the public URL's host where none is given."""
     app_name: Annotated[str, Field(max_length=100)] = ""

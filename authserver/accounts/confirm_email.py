@@ -14,7 +14,7 @@ from authserver.events.record import Happened, record
 from authserver.extensions import fetch_one, writing
 from authserver.limits import Limit, limit_account
 from authserver.models import User
-from authserver.passwords.hashing import matches
+from authserver.passwords.hashing import matches, require_room
 from authserver.tokens.acting import locked
 from authserver.tokens.one_time import Purpose, Redeemed, look_up, redeem
 from authserver.verification import Proof, become_verified
@@ -61,6 +61,7 @@ def confirm_email(token: str, signed_in: UUID | None, password: str | None, visi
 def _check_password(user_id: UUID, password: str | None) -> None:
     if password is None:
         raise ApiError("not_authenticated", "Sign in to the account that asked for this change, or send its password.")
+    require_room()
     limit_account(Limit.LOGIN_ACCOUNT, user_id)
     found = fetch_one(select(User.password_hash).where(User.id == user_id))
     if not matches(found.password_hash if found else None, password):
