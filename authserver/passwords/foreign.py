@@ -13,6 +13,7 @@ from base64 import b64encode
 import bcrypt
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError, VerifyMismatchError
+from argon2.low_level import Type, verify_secret
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ ARGON2 = re.compile(
     r"(\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,})"  # 8 bytes of salt, 16 of digest: fewer could be guessed
 )
 NO_HASH = "This is not a hash that can be checked here."
+ARGON2_TYPES = {"$argon2id": Type.ID, "$argon2i": Type.I, "$argon2d": Type.D}
 HASHER = PasswordHasher()
 
 
@@ -70,8 +72,9 @@ def _too_much(affordable: bool, most: str) -> str | None:
 
 def _argon2_reads(match: re.Match[str]) -> bool:
     """Whether Argon2 itself takes the hash, tried with the least work that it can ask for (20 µs)."""
+    kind = match[1] or match[2]
     try:
-        return HASHER.verify(f"{match[1] or match[2]}{match[3]}$m=8,t=1,p=1{match[7]}", "")
+        return verify_secret(f"{kind}{match[3]}$m=8,t=1,p=1{match[7]}".encode(), b"", ARGON2_TYPES[kind])
     except VerifyMismatchError:
         return True
     except VerificationError:

@@ -260,8 +260,7 @@ def test_an_account_that_is_deleted_meanwhile_is_no_error(
 
     monkeypatch.setattr(sessions, "end_one", overtaken)
     session = str(browser.session().id)
-    answer = browser.post("/account/sessions", {"session": session})
-    assert_page(answer, 404)
+    assert_leads(browser.post("/account/sessions", {"session": session}), "/signin")
     assert_leads(browser.get("/account"), "/signin")
 
 

@@ -165,7 +165,7 @@ def test_no_more_hashes_run_at_once_than_there_are_cores(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(PasswordHasher, "verify", verify)
     with ThreadPoolExecutor(20) as threads:
-        assert all(threads.map(lambda _: hashing.matches("$argon2id$", "password"), range(40)))
+        assert all(threads.map(lambda _: hashing.matches(hashing.DUMMY, "password"), range(40)))
     assert most == hashing.CORES
 
 
