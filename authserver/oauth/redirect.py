@@ -17,7 +17,7 @@ from authserver.clock import now
 from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings, writing
 from authserver.models import Authorization
-from authserver.tokens.acting import acting
+from authserver.tokens.acting import locked
 from authserver.tokens.one_time import digest
 from authserver.values import is_loopback, redirect_url
 
@@ -60,7 +60,7 @@ def check_next(url: str) -> None:
 def begin(name: str, request: Request) -> Begun:
     """Remembers the request for the browser that is being sent to the provider; its cookie gets the secret.
 
-    Raises `token_not_valid` where the session that it is for has ended.
+    Raises `token_not_valid` where the user that it is for is gone. Whether the session lives is seen on the way back.
     """
     secret = f"{int(now().timestamp() * 1000)}-{secrets.token_urlsafe(32)}"  # when, for a browser that has too many
     return Begun(_remember(name, request, digest(secret)), secret)
@@ -93,8 +93,10 @@ COLUMNS = (
 def _remember(name: str, request: Request, secret_hash: str) -> str:
     state = secrets.token_urlsafe(16)
     with writing() as transaction:
-        if request.user_id and request.session_id:
-            acting(transaction, request.user_id, request.session_id)
+        if request.user_id is not None:
+            user = locked(transaction, request.user_id)
+            if user is None or user.disabled_at is not None:
+                raise ApiError("token_not_valid")
         transaction.add(
             Authorization(
                 id=state,
