@@ -29,8 +29,9 @@ class Forwarder:
 
     def cut(self) -> None:
         """Breaks the connections that stand, and takes new ones."""
-        while self._open:
-            self._close(self._open.pop())
+        standing, self._open = self._open, []  # who connects again meanwhile is not cut off too
+        for one in standing:
+            self._close(one)
 
     def _close(self, one: socket.socket) -> None:
         with suppress(OSError):

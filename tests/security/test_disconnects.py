@@ -56,9 +56,10 @@ class Server:
         raise AssertionError("it never came to that")
 
     def terminate(self) -> None:
-        for pid in self.connections():
+        standing = self.connections()
+        for pid in standing:
             self.connection.execute("SELECT pg_terminate_backend(%s)", [pid])
-        self.wait(lambda: not self.connections())
+        self.wait(lambda: not {*standing} & {*self.connections()})
 
     def set(self, setting: str, value: str | None) -> None:
         """For connections that are opened from now on."""
