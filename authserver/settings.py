@@ -124,8 +124,8 @@ class Settings(BaseModel):
     rate_limit_mail_address: RateLimit = "30 per hour"
     """Mails that are asked for from one IP address, likewise."""
     rate_limit_mail_unproved: RateLimit = "10 per day"
-    """Mails of every kind to one e-mail address that nobody has proved to be theirs; erasing the account begins no new
-    count."""
+    """Mails to one e-mail address that nobody has proved to be theirs: so many that strangers ask for, so many that a
+    device asks for which used the account before, and so many notices. Erasing the account begins no new count."""
 
     password_min_length: Annotated[int, Field(ge=1, le=256)] = 8
     """Characters."""

@@ -23,11 +23,12 @@ The link of a sign-up's mail proves the mailbox, not that its owner made the acc
 itself set (SIGNUP): the password, or the identity that the account was made by, and the sessions begun with it. A
 person can sign up on one device, press the link on another and sign in. The mailbox is proved "by link" from then on,
 and "by owner" once who reads the mail also sets what signs in, by a reset or a recovery, or presses a link while signed
-in to the account. Only who is signed in to the account or has its password can confirm a change of e-mail address.
+in to the account. Only who is signed in to the account or has its password can confirm a change of e-mail address; one
+away from an e-mail address that nobody had proved counts as "by link", for its owner may ask for the account yet.
 
-OLD is what was there before the oldest mail whose "this wasn't me" still counts. ADDED is what was linked after the
-sign-up. A TAKE_OVER is a sign-in with the provider that runs the mailbox (oauth/linking.py). Where a way to sign in is
-lost that an owner may have set, a mail tells of it.
+OLD is what was there before the oldest mail whose "this wasn't me" still counts. ADDED is what was linked after that
+link was pressed. A TAKE_OVER is a sign-in with the provider that runs the mailbox (oauth/linking.py). Where a way to
+sign in is lost that an owner may have set, a mail tells of it.
 """
 
 from dataclasses import dataclass
@@ -92,9 +93,9 @@ def become_verified(transaction: Transaction, user: User, proof: Proof, redeemed
     `redeemed` is the recovery token of a `RECOVERY`.
     """
     lost: list[str] = []
-    lost_password = False
+    had_password = user.password_hash is not None
     if proof is Proof.SIGNUP_LINK:
-        lost, lost_password = _keep_what_the_signup_set(transaction, user)
+        lost = _keep_what_the_signup_set(transaction, user)
     elif proof in (Proof.RESET, Proof.RECOVERY, Proof.TAKE_OVER):
         lost = _drop_what_signs_in(transaction, user, redeemed)
     kill_all(transaction, user.id)
@@ -102,24 +103,30 @@ def become_verified(transaction: Transaction, user: User, proof: Proof, redeemed
         kill_later_recoveries(transaction, redeemed)
     if proof is Proof.TAKE_OVER:
         transaction.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user.id))
-    # A change away from another person's e-mail address leaves an account that its owner may still ask for.
-    from_anothers = proof is Proof.CHANGE_LINK and user.email is not None and not user.owner_proved
+    if proof is Proof.SIGNUP_LINK or _leaves_an_address_unproved(user, proof):
+        user.verified_by_link_at = user.verified_by_link_at or now()
+    else:
+        user.verified_by_link_at = None
     user.email_verified = True
-    user.verified_by_link_at = now() if proof is Proof.SIGNUP_LINK or from_anothers else None
     kept = transaction.scalars(select(Identity).where(Identity.user_id == user.id).order_by(Identity.id))
+    lost_password = had_password and user.password_hash is None and proof in (Proof.SIGNUP_LINK, Proof.TAKE_OVER)
     return Ways(tuple(lost), lost_password, tuple(kept))
 
 
-def _keep_what_the_signup_set(transaction: Transaction, user: User) -> tuple[list[str], bool]:
-    """Returns the providers whose identities are lost, and whether a password is, which was set after the sign-up."""
+def _leaves_an_address_unproved(user: User, proof: Proof) -> bool:
+    """Whether the account changes away from an e-mail address whose owner may still ask for it by "this wasn't me"."""
+    return proof is Proof.CHANGE_LINK and user.email is not None and not user.owner_proved
+
+
+def _keep_what_the_signup_set(transaction: Transaction, user: User) -> list[str]:
+    """Returns the providers whose identities are lost."""
     first = select(Identity).where(Identity.user_id == user.id, Identity.id == user.signup_identity_id)
     identity = transaction.scalar(first)
-    lost_password = identity is not None and user.password_hash is not None
-    if identity is not None:
+    if identity is not None:  # so the password was set later
         user.password_hash = None
     sessions.end(transaction, user.id, Session.method != (identity.provider if identity else "password"))
     others = Identity.id != identity.id if identity else true()
-    return _drop_identities(transaction, user, others), lost_password
+    return _drop_identities(transaction, user, others)
 
 
 def _drop_what_signs_in(transaction: Transaction, user: User, redeemed: Redeemed | None) -> list[str]:
@@ -132,7 +139,7 @@ def _drop_what_signs_in(transaction: Transaction, user: User, redeemed: Redeemed
     sessions.end(transaction, user.id)
     lately = _linked_lately(transaction, user.id, redeemed)
     if not user.owner_proved:
-        return _drop_identities(transaction, user, or_(Identity.id == user.signup_identity_id, lately))
+        return _drop_identities(transaction, user, or_(Identity.created_at <= user.verified_by_link_at, lately))
     return _drop_identities(transaction, user, lately if redeemed else false())
 
 

@@ -55,13 +55,12 @@ def _join(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transaction, Use
     hidden = current_settings().must_verify
     require_room()
     by_ip = by_address(Limit.SIGNUP_ADDRESS, visitor.ip)
-    if hidden:  # a taken address gets a mail every time
-        limit_mails(newcomer.email, visitor, "sign-up", *by_ip)
-    else:
-        count(by_ip)
+    count(by_ip)
     invited = check_may_join(newcomer.email, newcomer.invitation, proved=False)
     if hidden and not invited:
         require_mail()  # or nobody could ever sign in to the account
+    if hidden:  # a taken address gets a mail every time
+        limit_mails(newcomer.email, visitor, "sign-up")
     made = (_join_hidden if hidden else _join_openly)(newcomer, visitor, then)
     wake()
     return made

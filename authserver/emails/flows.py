@@ -12,7 +12,7 @@ from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, writing
 from authserver.limits import Limit, by_address
 from authserver.limits.counters import Budget
-from authserver.limits.devices import limit_mails
+from authserver.limits.devices import limit_mails, used_before
 from authserver.models import User
 from authserver.models.mail import Deferred
 from authserver.tokens.acting import acting, holder
@@ -24,8 +24,9 @@ def resend(email: str, visitor: Visitor) -> None:
     """Has a new verification mail sent, where there is an account that needs one; nobody can tell whether there is."""
     limit_mails(email, visitor, "", *by_address(Limit.MAIL_ADDRESS, visitor.ip))
     require_mail()
+    known = used_before(email, visitor)
     with writing() as transaction:
-        defer(transaction, Deferred.VERIFY, visitor, email=email)
+        defer(transaction, Deferred.VERIFY, visitor, email=email, known=known)
     wake()
 
 
@@ -33,7 +34,8 @@ def finish_resend(transaction: Transaction, asked: Asked) -> None:
     email = asked.facts["email"]
     user = holder(transaction, email)
     if user is not None and not user.email_verified:
-        send_link(transaction, "verify", Purpose.VERIFY, user, email, asked.visitor)
+        known = asked.facts["known"]
+        send_link(transaction, "verify", Purpose.VERIFY, user, email, asked.visitor, by_known_device=known)
 
 
 def request_change(user_id: UUID, session_id: UUID, email: str, visitor: Visitor) -> None:
@@ -52,7 +54,10 @@ def request_change(user_id: UUID, session_id: UUID, email: str, visitor: Visitor
         token = issue(transaction, user.id, Purpose.CHANGE_EMAIL, email)
         defer(transaction, Deferred.CHANGE_EMAIL, visitor, user_id=str(user.id), email=email, token=token)
         record(transaction, Happened.EMAIL_CHANGE_REQUESTED, visitor, user.id, session_id)
-        notify(transaction, "email_change_requested", user, user.email, visitor, new_email=email)
+        shown = (
+            email if user.email_verified else ""
+        )  # to who never asked for mails nothing is printed that others chose
+        notify(transaction, "email_change_requested", user, user.email, visitor, new_email=shown)
     wake()
 
 
@@ -68,14 +73,14 @@ def finish_change(transaction: Transaction, asked: Asked) -> None:
     user = transaction.get(User, UUID(asked.facts["user_id"]))
     if user is None or user.disabled_at is not None:
         return
-    if transaction.scalar(select(User.id).where(User.email == email)) is not None:
+    if transaction.scalar(select(User.id).where(User.email == email)) is None:
+        send_link(transaction, "change_email", Purpose.CHANGE_EMAIL, user, email, asked.visitor, token=token)
+    elif current_settings().must_verify:  # elsewhere the address was free when it was asked for
         tell_owner(transaction, email, asked.visitor)
-    else:
-        send_link(transaction, "change_email", Purpose.CHANGE_EMAIL, user, email, asked.visitor, token)
 
 
 def tell_owner(transaction: Transaction, email: str, visitor: Visitor) -> None:
-    """Mails a link to set the password to who has an account of an address that somebody wanted to join with.
+    """Mails a link to set the password to who has an account of an e-mail address that somebody else wanted to use.
 
     Whoever reads the mail gets in, and whoever signed up before them is out.
     """

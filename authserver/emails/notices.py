@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Transaction
@@ -29,7 +30,15 @@ def page(path: str) -> str:
     return current_settings().public_url + path
 
 
-def may_mail(transaction: Transaction, to: str, user: User | None = None) -> bool:
+class Share(StrEnum):
+    """Of the mails that an unproved e-mail address may get: who has a share of their own is kept out by no other."""
+
+    STRANGERS = ""
+    KNOWN_DEVICE = " known device"  # what a browser asked for that used the account before
+    NOTICES = " notices"  # of what was done to the account
+
+
+def may_mail(transaction: Transaction, to: str, user: User | None = None, share: Share = Share.STRANGERS) -> bool:
     """Whether a mail may be queued; counts it where the e-mail address was not proved by the account that it is for.
 
     Whoever types in a stranger's address makes no more than a few mails go there. The count is the e-mail address's
@@ -39,7 +48,7 @@ def may_mail(transaction: Transaction, to: str, user: User | None = None) -> boo
         return False
     if user is not None and user.email_verified and user.email == to:
         return True
-    if is_within(transaction, Budget(Limit.MAIL_UNPROVED, _mailbox(to))):
+    if is_within(transaction, Budget(Limit.MAIL_UNPROVED, _mailbox(to) + share)):
         return True
     log.info("a mail is not sent, for there were too many to an e-mail address that nobody proved")
     return False
@@ -71,15 +80,17 @@ def send_link(
     user: User,
     to: str,
     visitor: Visitor,
+    *,
     token: str = "",
+    by_known_device: bool = False,
     **facts: object,
 ) -> bool:
     """Mails a one-time token of that purpose, in the fragment of its page's address: no log and no Referer has it.
 
-    `token` where one was issued already. Returns whether it did; where no more mails may go there, the link of the last
-    one stays good.
+    `token` where one was issued already, which killed the one before. Returns whether it did; where no more mails may
+    go there and none was issued, the link of the last one stays good.
     """
-    if not may_mail(transaction, to, user):
+    if not may_mail(transaction, to, user, Share.KNOWN_DEVICE if by_known_device else Share.STRANGERS):
         return False
     settings = current_settings()
     pages = {
@@ -110,7 +121,7 @@ def notify(transaction: Transaction, kind: str, user: User, to: str | None, visi
     The browser in words of ours, for whoever did it wrote the user agent. Where no more mails may go there, each of
     those before is good for undoing what is done after it.
     """
-    if to is None or not may_mail(transaction, to, user):
+    if to is None or not may_mail(transaction, to, user, Share.NOTICES):
         return
     token = issue(transaction, user.id, Purpose.RECOVER, to)
     queue(
@@ -130,7 +141,7 @@ def notify(transaction: Transaction, kind: str, user: User, to: str | None, visi
 
 def tell(transaction: Transaction, kind: str, user: User, to: str, visitor: Visitor, **facts: object) -> None:
     """Tells of what happened, with nothing in the mail that could undo it."""
-    if may_mail(transaction, to, user):
+    if may_mail(transaction, to, user, Share.NOTICES):
         queue(transaction, kind, to, visitor.languages, user.id, time=_shown(now()), **facts)
 
 

@@ -67,6 +67,7 @@ class Counters:
                 self._redis_answered(type(error.storage_error).__name__)
             else:
                 self._redis_answered()
+                self._database.sweep()  # of what is counted inside transactions
                 return answer
         return question(self._database)
 

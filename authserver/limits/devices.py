@@ -60,6 +60,11 @@ def limit_mails(email: str, visitor: Visitor, purpose: str = "", *also: Budget) 
     count(budgets)
 
 
+def used_before(email: str, visitor: Visitor) -> bool:
+    """Whether this device used the account of the e-mail address before, if there is one: the same queries for each."""
+    return are_on() and known_device(_account(email), visitor) is not None
+
+
 def known_device(user_id: UUID | None, visitor: Visitor) -> str | None:
     """Names the device by which this person used the account before; None for a stranger."""
     return _by_cookie(user_id or NOBODY, visitor.devices) or _by_sessions(user_id or NOBODY, visitor)

@@ -23,6 +23,8 @@ from authserver.extensions import UTCDateTime, db, fetch_all, upsert
 from authserver.models import RateLimit
 
 REDIS_PREFIX = "authserver"
+SWEEP = timedelta(minutes=5)  # between deletions of windows that are over, by each process
+SWEPT = 100  # windows at once, for somebody waits for it; the others are left to purge.py
 REDIS_TIMEOUT = 0.5  # seconds to connect, and again for an answer
 
 Windows = Mapping[str, RateLimitItem]
@@ -73,10 +75,10 @@ def _values(windows: Windows, moment: datetime) -> dict[str, Any]:
 
 
 class DatabaseStore:
-    """The table `rate_limits`; each statement is a transaction of its own.
+    """The table `rate_limits`; each statement is a transaction of its own."""
 
-    Windows that are over are deleted elsewhere (purge.py), never by who is being counted.
-    """
+    def __init__(self) -> None:
+        self._sweep_at: datetime | None = None
 
     def seconds_to_wait(self, windows: Windows) -> int:
         """Counts one attempt for each window and returns 0, or how long to wait where one of them is full."""
@@ -86,7 +88,19 @@ class DatabaseStore:
         if not full:
             counted = fetch_all(_counting(len(windows), db.engine.dialect.name), _values(windows, moment))
             full = [expires_at for key, attempts, expires_at in counted if attempts > windows[key].amount]
+            self.sweep()
         return _seconds(moment, (expires_at.timestamp() for expires_at in full))
+
+    def sweep(self) -> None:
+        """Deletes a few windows that are over, now and then, but for those that others begin anew meanwhile."""
+        moment = now()
+        if self._sweep_at and moment < self._sweep_at:
+            return
+        self._sweep_at = moment + SWEEP
+        over = sa.select(RateLimit.key).where(RateLimit.expires_at <= moment).order_by(RateLimit.expires_at)
+        with db.engine.begin() as connection:
+            few = over.limit(SWEPT).with_for_update(skip_locked=True)
+            connection.execute(sa.delete(RateLimit).where(RateLimit.key.in_(few)))
 
     def is_full(self, key: str, item: RateLimitItem) -> bool:
         counts = fetch_all(COUNTS, {"keys": [key], "now": now()})

@@ -26,8 +26,8 @@ from sqlalchemy.orm import Session as Transaction
 from authserver.accounts.joining import accept_invitation, check_may_join
 from authserver.emails.deferred import Asked, defer
 from authserver.emails.delivery import wake
-from authserver.emails.flows import tell_owner
-from authserver.emails.notices import notify, send_link
+from authserver.emails.flows import require_mail, tell_owner
+from authserver.emails.notices import notify, send_link, tell
 from authserver.errors import ApiError
 from authserver.events.record import Happened, record
 from authserver.extensions import current_settings, fetch_one, provider_label, writing
@@ -37,7 +37,7 @@ from authserver.models.mail import Deferred
 from authserver.oauth import provider
 from authserver.sessions import flows as sessions
 from authserver.tokens.one_time import Purpose
-from authserver.verification import Proof, become_verified
+from authserver.verification import Proof, Ways, become_verified
 from authserver.visitor import Visitor
 
 Made = TypeVar("Made")
@@ -125,12 +125,13 @@ def _leave_to_delivery(name: str, identity: provider.Identity, email: str, visit
 
     Each of these sign-ins has a mail sent to the address that it is about, and does no more before the answer.
     """
-    limit_mails(email, visitor, "sign-up")
     try:
         check_may_join(_proved_email(identity), None, proved=True)
     except ApiError:
         if not is_known:
             raise
+    require_mail()  # or nobody could ever verify it
+    limit_mails(email, visitor, "sign-up")
     with writing() as transaction:
         _defer(transaction, name, identity, visitor)
 
@@ -143,8 +144,9 @@ def finish_sign_in(transaction: Transaction, asked: Asked) -> None:
     """Mails a link to the address of the identity's account, which may be a new one; another's owner is told."""
     name, identity = asked.facts["provider"], provider.Identity(**asked.facts["identity"])
     user = owner(transaction, name, identity)
-    if user is None and transaction.scalar(select(User.id).where(User.email == identity.email)) is not None:
-        tell_owner(transaction, identity.email or "", asked.visitor)
+    taken = select(User.id).where(User.email == identity.email)
+    if user is None and identity.email and transaction.scalar(taken) is not None:
+        tell_owner(transaction, identity.email, asked.visitor)
         return
     user = user or _join(transaction, name, identity, asked.visitor)
     if user.disabled_at is None and _must_be_verified(user.email, user.email_verified):
@@ -188,9 +190,10 @@ def _unknown(
         return _join(transaction, name, identity, visitor)
     if holder.disabled_at is not None:
         raise ApiError("no_active_account")
-    if decision is Decision.TAKE_OVER:
-        _strip(transaction, holder, identity)
+    lost = _strip(transaction, holder, identity) if decision is Decision.TAKE_OVER else None
     add(transaction, holder, name, identity, visitor)
+    if lost:  # the first one may have been its owner, too
+        tell(transaction, "ways_lost", holder, holder.email or "", visitor, **lost.facts())
     return holder
 
 
@@ -214,10 +217,10 @@ def _join(transaction: Transaction, name: str, identity: provider.Identity, visi
     return user
 
 
-def _strip(transaction: Transaction, user: User, identity: provider.Identity) -> None:
+def _strip(transaction: Transaction, user: User, identity: provider.Identity) -> Ways:
     """Whatever the one who signed up with somebody else's address could come back by, and the names they gave."""
-    become_verified(transaction, user, Proof.TAKE_OVER)
     user.first_name, user.last_name = identity.first_name, identity.last_name
+    return become_verified(transaction, user, Proof.TAKE_OVER)
 
 
 def add(

@@ -13,7 +13,7 @@ from authserver.errors import ApiError, invalid
 from authserver.events.record import Happened, record
 from authserver.extensions import fetch_one, writing
 from authserver.limits import Limit, by_address
-from authserver.limits.devices import limit_mails
+from authserver.limits.devices import limit_mails, used_before
 from authserver.models import Identity, Session, User
 from authserver.models.mail import Deferred
 from authserver.passwords.hashing import hash_password, matches
@@ -72,8 +72,9 @@ def forgot(email: str, visitor: Visitor) -> None:
     """Has a reset link mailed to the address as it is stored, where there is an account; nobody can tell whether."""
     limit_mails(email, visitor, "", *by_address(Limit.MAIL_ADDRESS, visitor.ip))
     require_mail()
+    known = used_before(email, visitor)
     with writing() as transaction:
-        defer(transaction, Deferred.RESET, visitor, email=email)
+        defer(transaction, Deferred.RESET, visitor, email=email, known=known)
     wake()
 
 
@@ -81,7 +82,8 @@ def finish_forgot(transaction: Transaction, asked: Asked) -> None:
     email = asked.facts["email"]
     user = holder(transaction, email)
     if user is not None:
-        send_link(transaction, "reset", Purpose.RESET, user, email, asked.visitor)
+        known = asked.facts["known"]
+        send_link(transaction, "reset", Purpose.RESET, user, email, asked.visitor, by_known_device=known)
         record(transaction, Happened.PASSWORD_RESET_REQUESTED, asked.visitor, user.id, at=asked.at)
 
 
@@ -117,7 +119,10 @@ def recover(token: str, visitor: Visitor) -> None:
     try:
         _recover(token, visitor)
     except IntegrityError:  # somebody signed up with the address in between: look again
-        _recover(token, visitor)
+        try:
+            _recover(token, visitor)
+        except IntegrityError:
+            raise ApiError("temporarily_unavailable") from None
     wake()
 
 

@@ -264,9 +264,17 @@ class Mailboxes(RuleBasedStateMachine):
         if clock.offset + timedelta(hours=hours) < LONGEST:
             clock.offset += timedelta(hours=hours)
 
+    def weeks_pass(self) -> None:
+        """In a story alone: what was told before cannot be disowned any more."""
+        clock.offset += timedelta(days=8)
+
     def sign_up(self, who: Actor, address: str) -> None:
         body = {"email": address, "password": who.password, "password_confirm": who.password}
         self.signed_in(who, self.client.post("/api/signup/", json=body), 409)
+
+    def the_hijacker_logs_in(self) -> None:
+        body = {"email": MINE["owner"][0], "password": self.hijacker.password}
+        self.signed_in(self.hijacker, self.client.post("/api/login/", json=body))
 
     def come_by(self, who: Actor, provider: str, address: str) -> None:
         answer = self.client.post(f"/api/auth/{provider}/", json=self.credential(who, provider, address))
@@ -426,6 +434,16 @@ STORIES: dict[str, list[Callable[[Mailboxes], None]]] = {
     "confirmed by provider and reset": [
         lambda machine: machine.come_by(machine.hijacker, "facebook", MINE["owner"][0]),
         lambda machine: machine.press_confirm("owner", signed_in=False, which=0),
+        lambda machine: machine.forget_and_reset("owner"),
+    ],
+    "changed away and disowned": [
+        lambda machine: machine.sign_up(machine.hijacker, MINE["owner"][0]),
+        lambda machine: machine.link("hijacker", "microsoft"),
+        lambda machine: machine.weeks_pass(),
+        lambda machine: machine.the_hijacker_logs_in(),
+        lambda machine: machine.ask_for_another_address(machine.hijacker, MINE["hijacker"][0]),
+        lambda machine: machine.press_confirm("hijacker", signed_in=True, which=0),
+        lambda machine: machine.press_this_was_not_me("owner", 0),
         lambda machine: machine.forget_and_reset("owner"),
     ],
     "given the owners address": [

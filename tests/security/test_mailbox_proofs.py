@@ -83,6 +83,7 @@ class Account:
             db.session.add(identity)
         user = db.session.get_one(User, self.id)
         user.password_hash = user.password_hash or hash_password(PASSWORD)
+        user.verified_by_link_at = user.verified_by_link_at and moment - 15 * DAY
         session = {"method": "microsoft", "ip": "192.0.2.1", "user_agent": "", "expires_at": moment + DAY}
         db.session.add(Session(user_id=self.id, **session))
         for name, age in {"code": HOUR, "early": 2 * DAY, "used": DAY, "later": HOUR}.items():
