@@ -8,6 +8,7 @@ import pytest
 
 from authserver.dev.people import TAKEN
 from tests.blocks import block
+from tests.deferred import finish
 from tests.dev.conftest import Development
 from tests.e2e.page import ADDRESS, filled, tool
 
@@ -37,6 +38,7 @@ def test_somebody_who_is_there_from_the_beginning_logs_in(development: Developme
 
 def test_a_forgotten_password_is_in_the_mailbox(development: Development) -> None:
     assert "detail" in typed(block("docs/first-minute.md", "sh", "/api/password/forgot/"), development)
+    finish(development.app)
     mailbox = development.client.get("/mailbox", base_url=development.url).text
     assert TAKEN in mailbox
     assert "/password/reset#token=" in mailbox

@@ -71,22 +71,16 @@ def test_s80_moments_are_utc_in_whatever_zone_the_database_is(
     assert any(f"{minute} UTC" in shown for minute in minutes)
 
 
-@pytest.fixture(params=["UTC", *ZONES])
-def any_zone(request: pytest.FixtureRequest, database: str) -> str:
-    """The address of a database: of SQLite's once, of PostgreSQL's in several zones."""
-    if database.startswith("sqlite"):
-        if request.param != "UTC":
-            pytest.skip("SQLite knows no zones")
-        return database
-    return f"{database}?options={quote(f'-c timezone={request.param}')}"
-
-
 @pytest.mark.parametrize("joined", ENDS, ids=["first", "last"])
+@pytest.mark.parametrize(
+    ("database", "zone"), [("sqlite", ""), *(("postgresql", zone) for zone in ("UTC", *ZONES))], indirect=["database"]
+)
 def test_s80_a_moment_that_is_stored_is_read_back_and_shown(
-    make_app: MakeApp, run: Run, any_zone: str, joined: datetime
+    make_app: MakeApp, run: Run, database: str, zone: str, joined: datetime
 ) -> None:
     """As an import took them before there was a rule."""
-    app = make_app(database_url=any_zone)
+    url = f"{database}?options={quote(f'-c timezone={zone}')}" if zone else database
+    app = make_app(database_url=url)
     client = app.test_client()
     person = sign_up(client)
     with app.app_context():
@@ -98,11 +92,11 @@ def test_s80_a_moment_that_is_stored_is_read_back_and_shown(
     assert client.get("/api/me/export/", headers=person.bearer).get_json()["user"]["date_joined"] == written
     assert client.patch("/api/me/", headers=person.bearer, json={"first_name": "Ada"}).status_code == 200
     email = person.user["email"]
-    assert printed(run("users", "list", "--json", database_url=any_zone))[0]["date_joined"] == written
-    assert f"{joined.year:04}-{joined:%m-%d %H:%M}" in run("users", "list", database_url=any_zone).stdout
-    assert written in run("users", "show", email, database_url=any_zone).stdout
-    assert run("users", "disable", email, database_url=any_zone).stdout == "Disabled.\n"
-    assert run("users", "erase", email, "--yes", database_url=any_zone).stdout == "Erased.\n"
+    assert printed(run("users", "list", "--json", database_url=url))[0]["date_joined"] == written
+    assert f"{joined.year:04}-{joined:%m-%d %H:%M}" in run("users", "list", database_url=url).stdout
+    assert written in run("users", "show", email, database_url=url).stdout
+    assert run("users", "disable", email, database_url=url).stdout == "Disabled.\n"
+    assert run("users", "erase", email, "--yes", database_url=url).stdout == "Erased.\n"
 
 
 REFUSED = [
