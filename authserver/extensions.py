@@ -115,7 +115,7 @@ def fetch_one(
 
 
 def fetch_all(statement: TypedReturnsRows[*Columns], parameters: dict[str, Any]) -> Sequence[sa.Row[*Columns]]:
-    """All the rows, in the same way."""
+    """Fetches all the rows in the same way."""
     return _taken(statement, parameters, lambda result: result.all())
 
 
@@ -157,7 +157,7 @@ def repeat_first_read(state: ORMExecuteState) -> Result[Any] | None:
 
 
 def upsert(model: type[Model]) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that can say what to do where the row is there already, which each database spells its own way."""
+    """Begins an INSERT that can say what to do where the row is there already; each database spells it its own way."""
     return INSERTS[db.engine.dialect.name](model)
 
 

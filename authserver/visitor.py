@@ -84,7 +84,7 @@ def _ipv4_of(address: IPv6Address) -> IPv4Address | None:
 
 
 def neighbourhood(address: str) -> str:
-    """The /24 or /48 around an IP address: a provider moves its customers about inside one. "" for no IP address."""
+    """Returns the /24 or /48 around an IP address: a provider moves its customers inside one. "" for no IP address."""
     known = ip(address)
     if "." in known:
         return str(IPv4Network((known, 24), strict=False))
@@ -92,5 +92,5 @@ def neighbourhood(address: str) -> str:
 
 
 def has_neighbours(place: str) -> bool:
-    """Whether the networks around an IPv6 address belong together, and its last half is its host's to choose."""
+    """Returns whether the networks around an IPv6 address belong together, the last half of it its host's to choose."""
     return ":" in place and not any(IPv6Address(place) in network for network in SINGLE)

@@ -85,7 +85,7 @@ def _join_openly(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transacti
 
 
 def _join_hidden(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transaction, User], Made]) -> Made | None:
-    """Nobody learns whether the address has an account already, by the time neither: its owner does, by mail.
+    """Lets nobody learn whether the address has an account already, by the time neither: its owner does, by mail.
 
     For a taken address the same statements write as much. Which mail goes to it, the delivery finds out.
     """

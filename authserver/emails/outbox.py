@@ -75,7 +75,7 @@ def claim_due() -> Iterator[Due]:
 
 
 def claim(which: ColumnElement[bool]) -> Iterator[Claimed]:
-    """The rows of those whose turn it is, each claimed when it is asked for, until its next attempt is due.
+    """Yields the rows whose turn it is, each claimed when it is asked for, until its next attempt is due.
 
     A batch that was claimed at once would be due again while a slow server still takes its first mails.
     """

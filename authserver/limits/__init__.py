@@ -70,7 +70,7 @@ def limit_refusals(limit: Limit) -> Iterator[None]:
 
 
 def by_address(limit: Limit, ip: str, whose: str = "") -> list[Budget]:
-    """The budgets of an IP address; `whose` keeps those of some people there apart."""
+    """Returns the budgets of an IP address; `whose` keeps those of some people there apart."""
     return [Budget(limit, whose + one, times) for one, times in networks(ip)]
 
 

@@ -49,11 +49,11 @@ class Counters:
         return self._ask(lambda store: store.seconds_to_wait(windows))
 
     def is_full(self, budget: Budget) -> bool:
-        """Whether the next attempt would be too many; nothing is counted."""
+        """Returns whether the next attempt would be too many; counts nothing."""
         return self._ask(lambda store: store.is_full(*self._window(budget)))
 
     def _window(self, budget: Budget) -> tuple[str, RateLimitItem]:
-        """Keys are HMACs: they tell nobody who was counted."""
+        """Returns its key, an HMAC that tells nobody who was counted, and its limit."""
         usual = self._items[budget.limit]
         item = type(usual)(usual.amount * budget.times, usual.multiples)
         identifier = hmac.digest(self._key, f"{budget.limit} {budget.who}".encode(), "sha256").hex()

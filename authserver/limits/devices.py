@@ -71,12 +71,12 @@ def known_device(user_id: UUID | None, visitor: Visitor) -> str | None:
 
 
 def parts(cookie: str) -> tuple[str, ...]:
-    """What a cookie says, whatever it is."""
+    """Takes a cookie apart, whatever it is."""
     return tuple(cookie[:2000].split("~")[:MOST_ACCOUNTS])
 
 
 def remembering(user_id: UUID, devices: tuple[str, ...]) -> str:
-    """The cookie of a browser that signed in to the account just now; what it was to the account before it stays."""
+    """Makes the cookie of a browser that signed in to the account just now; the name that it has there stays."""
     device = _by_cookie(user_id, devices) or secrets.token_urlsafe(12)
     until = int((now() + LIFETIME).timestamp())
     others = [one for one in devices if PART.fullmatch(one) and not one.startswith(f"{device}.")]  # whose, nobody knows
@@ -103,7 +103,7 @@ def _keys() -> list[bytes]:
 
 
 def _by_sessions(user_id: UUID, visitor: Visitor) -> str | None:
-    """The database compares, and answers one row or none: how many sessions an account has is not seen by the time."""
+    """Has the database compare, which answers one row or none: how many sessions there are is not seen by the time."""
     if not visitor.ip:
         return None
     seen = select(Session.id).where(

@@ -10,7 +10,7 @@ BUDGETS = ((64, 1), (56, 4), (48, 16))
 
 
 def network(address: str) -> str:
-    """What counts as one IP address: that of IPv4, or the /64 within which an IPv6 host chooses its own.
+    """Returns what counts as one IP address: that of IPv4, or the /64 within which an IPv6 host chooses its own.
 
     Whatever is no IP address counts as one and the same, or inventing others would be a way around the limits.
     """
@@ -18,7 +18,7 @@ def network(address: str) -> str:
 
 
 def networks(address: str) -> list[tuple[str, int]]:
-    """The networks that a request from there counts for, the narrowest first, each with its multiple of the budget."""
+    """Returns the networks that a request from there counts for, the narrowest first, with their budgets' multiples."""
     place = _place(address)
     if not has_neighbours(place):
         return [(place or "unknown", 1)]
@@ -26,7 +26,7 @@ def networks(address: str) -> list[tuple[str, int]]:
 
 
 def _place(address: str) -> str:
-    """The IP address, or of a tunnel's (6to4, RFC 3056, and Teredo, RFC 4380) the IPv4 address that it leads to.
+    """Returns the IP address, or the IPv4 address that a tunnel's leads to: 6to4's (RFC 3056) and Teredo's (RFC 4380).
 
     Answers go there, so nobody can invent it, while the rest of such an address is its owner's to choose.
     """

@@ -37,7 +37,7 @@ COUNTS = sa.select(RateLimit.key, RateLimit.count, RateLimit.expires_at).where(
 
 @cache
 def _counting(number: int, dialect: str) -> ReturningInsert[str, int, datetime]:
-    """One atomic statement for so many counters: the first attempt of a window, or one more in it."""
+    """Makes one atomic statement for so many counters: the first attempt of a window, or one more in it."""
     over = RateLimit.expires_at <= bindparam("now", type_=UTCDateTime)
     insert = upsert(RateLimit).values(
         [
@@ -123,7 +123,7 @@ class RedisStore:
         self.storage = redis_storage(url)
 
     def seconds_to_wait(self, windows: Windows) -> int:
-        """As the database's does; each counter is atomic by itself, so no more get through than each lets through."""
+        """Does as the database's; each counter is atomic by itself, so no more get through than each lets through."""
         full = [key for key, item in windows.items() if self.is_full(key, item)]
         if not full:
             full = [key for key, item in windows.items() if self.storage.incr(key, item.get_expiry()) > item.amount]
@@ -134,7 +134,7 @@ class RedisStore:
 
 
 def _seconds(moment: datetime, expiries: Iterable[float]) -> int:
-    """Until the last of them is over; 0 where there is none."""
+    """Counts the seconds until the last of them is over; 0 where there is none."""
     return max((max(1, ceil(expires_at - moment.timestamp())) for expires_at in expiries), default=0)
 
 

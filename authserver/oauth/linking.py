@@ -121,7 +121,7 @@ def _must_be_verified(email: str | None, verified: bool) -> bool:
 
 
 def _leave_to_delivery(name: str, identity: provider.Identity, email: str, visitor: Visitor, *, is_known: bool) -> None:
-    """Nobody learns whether an address has an account that the provider did not verify, by the time neither.
+    """Lets nobody learn whether an address that the provider did not verify has an account, by the time neither.
 
     Each of these sign-ins has a mail sent to the address that it is about, and does no more before the answer.
     """

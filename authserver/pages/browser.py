@@ -16,13 +16,13 @@ COOKIE = "device"
 
 
 def page_visitor() -> Visitor:
-    """Who asks on a page; two cookies of the name count as none."""
+    """Returns who asks on a page; two cookies of the name count as none."""
     sent = read_cookies(COOKIE)
     return replace(visitor(), devices=parts(sent[0]) if len(sent) == 1 else ())
 
 
 def remember(user_id: UUID) -> None:
-    """With whatever this request is answered, the browser is told that it signed in to the account."""
+    """Tells the browser that it signed in to the account, with whatever this request is answered."""
     g.device_cookie = remembering(user_id, page_visitor().devices)
 
 
