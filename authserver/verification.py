@@ -6,13 +6,13 @@ by how far the mailbox was proved until then:
 
 | proof                 | proved before | password | sessions | identities | links and codes | recovery tokens |
 | --------------------- | ------------- | -------- | -------- | ---------- | --------------- | --------------- |
-| SIGNUP_LINK           | not           | SIGNUP   | SIGNUP   | SIGNUP     | NONE            | ALL             |
-| SIGNUP_LINK_SIGNED_IN | not           | ALL      | ALL      | ALL        | NONE            | ALL             |
+| SIGNUP_LINK           | not           | SIGNUP   | SIGNUP   | SIGNUP     | RESETS          | ALL             |
+| SIGNUP_LINK_SIGNED_IN | not           | ALL      | ALL      | ALL        | RESETS          | ALL             |
 | CHANGE_LINK           | not           | ALL      | ALL      | ALL        | NONE            | ALL             |
 | CHANGE_LINK           | by link       | ALL      | ALL      | ALL        | NONE            | ALL             |
 | CHANGE_LINK           | by owner      | ALL      | ALL      | ALL        | NONE            | ALL             |
 | RESET                 | not           | NONE     | NONE     | NONE       | NONE            | ALL             |
-| RESET                 | by link       | NONE     | NONE     | OLD, ADDED | NONE            | ALL             |
+| RESET                 | by link       | NONE     | NONE     | ADDED      | NONE            | ALL             |
 | RESET                 | by owner      | NONE     | NONE     | ALL        | NONE            | ALL             |
 | RECOVERY              | not           | NONE     | NONE     | NONE       | NONE            | OLD             |
 | RECOVERY              | by link       | NONE     | NONE     | OLD, ADDED | NONE            | OLD             |
@@ -35,7 +35,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, false, func, or_, select, true
 from sqlalchemy.orm import Session as Transaction
@@ -98,7 +97,8 @@ def become_verified(transaction: Transaction, user: User, proof: Proof, redeemed
         lost = _keep_what_the_signup_set(transaction, user)
     elif proof in (Proof.RESET, Proof.RECOVERY, Proof.TAKE_OVER):
         lost = _drop_what_signs_in(transaction, user, redeemed)
-    kill_all(transaction, user.id)
+    by_signup = proof in (Proof.SIGNUP_LINK, Proof.SIGNUP_LINK_SIGNED_IN)
+    kill_all(transaction, user.id, *([Purpose.RESET] if by_signup else []))  # which went to this mailbox too
     if redeemed:
         kill_later_recoveries(transaction, redeemed)
     if proof is Proof.TAKE_OVER:
@@ -137,22 +137,21 @@ def _drop_what_signs_in(transaction: Transaction, user: User, redeemed: Redeemed
         transaction.execute(delete(Session).where(Session.user_id == user.id))
         return _drop_identities(transaction, user, true())
     sessions.end(transaction, user.id)
-    lately = _linked_lately(transaction, user.id, redeemed)
+    which = _linked_lately(transaction, redeemed) if redeemed else false()
     if not user.owner_proved:
-        return _drop_identities(transaction, user, or_(Identity.created_at <= user.verified_by_link_at, lately))
-    return _drop_identities(transaction, user, lately if redeemed else false())
+        which = or_(which, Identity.created_at <= user.verified_by_link_at)
+    return _drop_identities(transaction, user, which)
 
 
-def _linked_lately(transaction: Transaction, user_id: UUID, redeemed: Redeemed | None) -> ColumnElement[bool]:
+def _linked_lately(transaction: Transaction, redeemed: Redeemed) -> ColumnElement[bool]:
     """Since the first mail of this week that told of something, in which somebody else may have been in."""
     standing = select(func.min(OneTimeToken.created_at, type_=OneTimeToken.created_at.type)).where(
-        OneTimeToken.user_id == user_id,
+        OneTimeToken.user_id == redeemed.user_id,
         OneTimeToken.purpose == Purpose.RECOVER,
         OneTimeToken.expires_at > now(),
     )
-    moments = [transaction.scalar(standing), redeemed.created_at if redeemed else None]
-    since = min((moment for moment in moments if moment), default=None)
-    return Identity.created_at >= since - ONE_TRANSACTION if since else false()
+    since = min(transaction.scalar(standing) or redeemed.created_at, redeemed.created_at)
+    return Identity.created_at >= since - ONE_TRANSACTION
 
 
 def _drop_identities(transaction: Transaction, user: User, which: ColumnElement[bool]) -> list[str]:

@@ -374,7 +374,9 @@ def test_a_database_that_cannot_be_reached_is_said_in_a_sentence(tmp_path: Path,
 
 
 def test_a_file_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("This is no database.\n" * 100)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("This is no database.\n" * 100)
+    notes.chmod(0o600)
     env = production(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/notes.txt")
     assert "database" in run("authserver", "migrate", env=env).sentence
     with pytest.raises(SettingsError, match="database"):

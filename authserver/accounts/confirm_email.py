@@ -83,8 +83,7 @@ def _verify(transaction: Transaction, user: User, redeemed: Redeemed, signed_in:
 def _change(transaction: Transaction, user: User, redeemed: Redeemed, visitor: Visitor) -> None:
     check_domain(redeemed.email)  # the settings may be others than when the change was asked for
     # While that e-mail address is the account's own: others' mails to it use up no budget of a verified one.
-    shown = redeemed.email if user.email_verified else ""
-    notify(transaction, "email_changed", user, user.email, visitor, new_email=shown)
+    notify(transaction, "email_changed", user, user.email, visitor, new_email=redeemed.email)
     become_verified(transaction, user, Proof.CHANGE_LINK)
     user.email = redeemed.email
     record(transaction, Happened.EMAIL_CHANGED, visitor, user.id)

@@ -54,10 +54,7 @@ def request_change(user_id: UUID, session_id: UUID, email: str, visitor: Visitor
         token = issue(transaction, user.id, Purpose.CHANGE_EMAIL, email)
         defer(transaction, Deferred.CHANGE_EMAIL, visitor, user_id=str(user.id), email=email, token=token)
         record(transaction, Happened.EMAIL_CHANGE_REQUESTED, visitor, user.id, session_id)
-        shown = (
-            email if user.email_verified else ""
-        )  # to who never asked for mails nothing is printed that others chose
-        notify(transaction, "email_change_requested", user, user.email, visitor, new_email=shown)
+        notify(transaction, "email_change_requested", user, user.email, visitor, new_email=email)
     wake()
 
 

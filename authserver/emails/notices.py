@@ -22,8 +22,6 @@ from authserver.visitor import Visitor
 
 log = logging.getLogger(__name__)
 
-NO_WAYS = {"lost": "", "lost_password": False, "kept": ""}  # what most mails say of ways to sign in
-
 
 def page(path: str) -> str:
     """One of the server's own pages."""
@@ -110,7 +108,7 @@ def send_link(
         token=token,
         made_at=_shown(account.at),
         made_with=device(account.user_agent, best_language(visitor.languages)),
-        **{**NO_WAYS, **facts},
+        **facts,
     )
     return True
 
@@ -135,7 +133,7 @@ def notify(transaction: Transaction, kind: str, user: User, to: str | None, visi
         user_agent=device(visitor.user_agent, best_language(visitor.languages)),
         link=f"{page('/account/recover')}#token={token}",
         token=token,
-        **{**NO_WAYS, **facts},
+        **facts,
     )
 
 

@@ -18,6 +18,7 @@ from authserver.extensions import current_settings
 TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = sorted(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
 DEFAULT_LANGUAGE = "en"
+NO_WAYS = {"lost": "", "lost_password": False, "kept": ""}  # what most mails say of ways to sign in
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Message:
 def render(kind: str, to: str, languages: str, **facts: object) -> Message:
     """The mail of that kind in the language that the reader likes best of those there are."""
     settings = current_settings()
-    facts = {"app_name": settings.app_name or urlsplit(settings.public_url).hostname, **facts}
+    facts = {"app_name": settings.app_name or urlsplit(settings.public_url).hostname, **NO_WAYS, **facts}
     language = best_language(languages)
     environment = _environment(str(settings.template_path or ""))
     subject, _, text = environment.get_template(f"{language}/{kind}.txt").render(facts).partition("\n")

@@ -16,7 +16,6 @@ from sqlalchemy import select, update
 from authserver.body import email_address
 from authserver.emails import outbox
 from authserver.emails.delivery import send
-from authserver.emails.notices import NO_WAYS
 from authserver.emails.render import Message
 from authserver.extensions import db, writing
 from authserver.models import Invitation, Mail, User
@@ -152,7 +151,7 @@ def test_s71_what_would_end_the_envelopes_address_early_is_not_sent(app: Flask, 
 def queue(app: Flask, to: str) -> None:
     with app.app_context(), writing() as transaction:
         link = {"link": "https://auth.example.com/#token=t", "token": "t"}
-        outbox.queue(transaction, "reset", to, "", None, **link, **NO_WAYS)
+        outbox.queue(transaction, "reset", to, "", None, **link)
 
 
 ATOMS = string.ascii_lowercase + string.digits + "!#$%&'*+/=?^_`{|}~.-"

@@ -86,8 +86,9 @@ class Account:
         user.verified_by_link_at = user.verified_by_link_at and moment - 15 * DAY
         session = {"method": "microsoft", "ip": "192.0.2.1", "user_agent": "", "expires_at": moment + DAY}
         db.session.add(Session(user_id=self.id, **session))
-        for name, age in {"code": HOUR, "early": 2 * DAY, "used": DAY, "later": HOUR}.items():
-            purpose = Purpose.SIGN_IN if name == "code" else Purpose.RECOVER
+        purposes = {"code": Purpose.SIGN_IN, "reset": Purpose.RESET}
+        for name, age in {"code": HOUR, "reset": HOUR, "early": 2 * DAY, "used": DAY, "later": HOUR}.items():
+            purpose = purposes.get(name, Purpose.RECOVER)
             times = {"created_at": moment - age, "expires_at": moment + DAY}
             token = OneTimeToken(user_id=self.id, purpose=purpose, token_hash=digest(name), email=EMAIL, **times)
             db.session.add(token)
@@ -99,7 +100,7 @@ class Account:
 
     def holds(self) -> dict[str, set[Any]]:
         """What there is of each column."""
-        names = {digest(name): name for name in ("code", "early", "used", "later")}
+        names = {digest(name): name for name in ("code", "reset", "early", "used", "later")}
         with self.app.app_context():
             tokens = set(db.session.scalars(select(OneTimeToken.token_hash).where(OneTimeToken.user_id == self.id)))
             found = {names[one] for one in tokens & names.keys()}
@@ -109,8 +110,8 @@ class Account:
                 "password": {user.password_hash} - {None},
                 "sessions": set(db.session.scalars(live)),
                 "identities": set(db.session.scalars(select(Identity.subject).where(Identity.user_id == self.id))),
-                "links and codes": found & {"code"},
-                "recovery tokens": found - {"code"},
+                "links and codes": found & {"code", "reset"},
+                "recovery tokens": found - {"code", "reset"},
             }
 
     def expected(self, column: str, cell: str) -> set[Any]:
@@ -127,6 +128,10 @@ class Account:
                 return self.whole["identities"] - {"late"}
             case "OLD, ADDED":
                 return {"old"}
+            case "ADDED":
+                return {"old", "late"}
+            case "RESETS":
+                return {"reset"}
         raise AssertionError(f"{cell} is no word of the table")
 
 

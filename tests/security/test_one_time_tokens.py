@@ -52,7 +52,7 @@ def use(client: FlaskClient, purpose: str, token: str) -> int:
     if purpose == "reset":
         return reset(client, token).status_code
     path = "/api/account/recover/" if purpose == "recover" else "/api/email/verify/"
-    return client.post(path, json={"token": token}).status_code
+    return client.post(path, json={"token": token, "password": PASSWORD}).status_code
 
 
 PURPOSES = ["verify", "change_email", "reset", "recover"]
