@@ -24,7 +24,7 @@ def allow_origins(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def name_refused_origin(response: Response) -> Response:
-        """What the browser shows is "network error": the reason can be found in the log."""
+        """Logs the reason, for the browser shows no more than "network error"."""
         if response.headers.get("Access-Control-Allow-Origin") == "*" or not CALLED.fullmatch(request.path):
             return response
         _vary_by_origin(response)

@@ -25,7 +25,7 @@ ON = {"en": ("on", "on"), "de": ("unter", "auf"), "fr": ("sous", "sur")}
 
 
 def device(user_agent: str | None, language: str) -> str:
-    """As "Firefox on Linux", or "Firefox" on a system that we do not know; "" for any other browser."""
+    """Names the browser, as "Firefox on Linux", or "Firefox" on a system that we do not know; "" for any other."""
     agent = user_agent or ""
     browser = next((name for mark, name in BROWSERS.items() if mark in agent), "")
     system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")

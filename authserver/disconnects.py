@@ -39,7 +39,7 @@ def may_repeat_read(error: DBAPIError) -> bool:
 
 
 def may_repeat_write(error: DBAPIError) -> bool:
-    """Whether the statement is known not to have been done."""
+    """Tells whether the statement is known not to have been done."""
     sqlstate, code = getattr(error.orig, "sqlstate", None), _sqlite_code(error.orig)
     return error.connection_invalidated and (sqlstate in NOT_DONE or code == sqlite3.SQLITE_READONLY)
 

@@ -37,7 +37,7 @@ def private_file(path: Path) -> None:
 
 
 def open_to_others(path: Path) -> bool:
-    """Whether any user of this machine may read or change the file. What its group may is the operator's choice."""
+    """Tells whether any user of this machine may read or change the file; its group is the operator's choice."""
     try:
         return bool(path.stat().st_mode & 0o007)
     except OSError:

@@ -93,7 +93,7 @@ def current_settings() -> Settings:
 
 
 def provider_label(name: str) -> str:
-    """What people call a provider; one that is no longer enabled is called by its name."""
+    """Returns what people call a provider; one that is no longer enabled is called by its name."""
     enabled = current_app.extensions["authserver.providers"].get(name)
     return enabled.provider.label if enabled else name
 

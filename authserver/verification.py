@@ -114,7 +114,7 @@ def become_verified(transaction: Transaction, user: User, proof: Proof, redeemed
 
 
 def _leaves_an_address_unproved(user: User, proof: Proof) -> bool:
-    """Whether the account changes away from an e-mail address whose owner may still ask for it by "this wasn't me"."""
+    """Tells whether the account changes away from an e-mail address whose owner may still ask for the account."""
     return proof is Proof.CHANGE_LINK and user.email is not None and not user.owner_proved
 
 
@@ -144,7 +144,7 @@ def _drop_what_signs_in(transaction: Transaction, user: User, redeemed: Redeemed
 
 
 def _linked_lately(transaction: Transaction, redeemed: Redeemed) -> ColumnElement[bool]:
-    """Since the first mail of this week that told of something, in which somebody else may have been in."""
+    """Selects what was linked since the oldest mail that can still be disowned: somebody else may have been in then."""
     standing = select(func.min(OneTimeToken.created_at, type_=OneTimeToken.created_at.type)).where(
         OneTimeToken.user_id == redeemed.user_id,
         OneTimeToken.purpose == Purpose.RECOVER,

@@ -24,7 +24,7 @@ LINKS = (Purpose.VERIFY, Purpose.CHANGE_EMAIL)
 
 
 def needs_account(token: str) -> bool:
-    """Whether the link changes an account's e-mail address: that asks for who is signed in to it, or its password.
+    """Tells whether the link changes an account's e-mail address, which only who is signed in to it may confirm.
 
     Raises `one_time_token_not_valid`.
     """

@@ -63,7 +63,7 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 def _stored(user_id: UUID, session_id: UUID) -> Mapping[str, dict[str, Any] | Iterable[dict[str, Any]]]:
-    """What an export holds: no hash, no token."""
+    """Reads what an export holds: no hash, no token."""
     user = db.session.get(User, user_id)
     if user is None:  # erased since the guard looked
         raise ApiError("token_not_valid")

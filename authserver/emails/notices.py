@@ -29,7 +29,7 @@ def page(path: str) -> str:
 
 
 class Share(StrEnum):
-    """Of the mails that an unproved e-mail address may get: who has a share of their own is kept out by no other."""
+    """Divides the mails that an unproved e-mail address may get: nobody uses up another's share."""
 
     STRANGERS = ""
     KNOWN_DEVICE = " known device"  # what a browser asked for that used the account before
@@ -37,7 +37,7 @@ class Share(StrEnum):
 
 
 def may_mail(transaction: Transaction, to: str, user: User | None = None, share: Share = Share.STRANGERS) -> bool:
-    """Whether a mail may be queued; counts it where the e-mail address was not proved by the account that it is for.
+    """Tells whether a mail may be queued, and counts it where its account has not proved the e-mail address.
 
     Whoever types in a stranger's address makes no more than a few mails go there. The count is the e-mail address's
     and not the account's, so that erasing the account and making it again begins no new one.
@@ -67,6 +67,7 @@ class Made:
 
 
 def made(transaction: Transaction, user: User) -> Made:
+    """Finds out how the account was made."""
     by = select(Event.user_agent).where(Event.user_id == user.id, Event.type == Happened.SIGNED_UP)
     return Made(user.date_joined, transaction.scalar(by.limit(1)))
 

@@ -61,7 +61,7 @@ def limit_mails(email: str, visitor: Visitor, purpose: str = "", *also: Budget) 
 
 
 def used_before(email: str, visitor: Visitor) -> bool:
-    """Whether this device used the account of the e-mail address before, if there is one: the same queries for each."""
+    """Tells whether this device used the account of the e-mail address before, by the same queries for each address."""
     return are_on() and known_device(_account(email), visitor) is not None
 
 
