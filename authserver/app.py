@@ -36,7 +36,7 @@ from authserver.values import is_loopback
 
 log = logging.getLogger(__name__)
 
-# What requests leave to the delivery, and who does it.
+# The function that does each deferred piece of work, which the delivery calls.
 DEFERRED = {
     Deferred.RESET: passwords.finish_forgot,
     Deferred.VERIFY: emails.finish_resend,
@@ -121,9 +121,10 @@ def flask_config(settings: Settings) -> dict[str, object]:
 
 
 def usual_headers(settings: Settings) -> Callable[[Response], Response]:
-    """What every response says, whatever it is; a view may say otherwise of caching.
+    """Sets the headers of every response. A view may set its own Cache-Control.
 
-    On https a browser keeps to that for a year. Not for this machine's own names, whose ports are others' too.
+    Over https, Strict-Transport-Security holds for a year. It is not sent for localhost, whose other ports serve
+    other programs.
     """
     usual = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     public = urlsplit(settings.public_url)

@@ -20,7 +20,7 @@ class WouldChange(Exception):
 
 
 def only_looks() -> bool:
-    """Whether this request may change nothing; a command's work is no request."""
+    """Tells whether this request must change nothing. Outside a request, as in a command, the answer is no."""
     if not has_request_context():
         return False
     if request.method == "GET":

@@ -1,4 +1,6 @@
-"""What a request leaves to the delivery, so that neither its answer nor its time says who has an account here.
+"""Work that a request leaves to the delivery.
+
+So neither the answer nor the time that it takes tells a stranger who has an account here.
 
 The request writes one row into the outbox, sealed and nobody's, alike for every e-mail address. The delivery looks at
 the account as it is by then, and in one transaction does what is to be done and deletes the row.

@@ -45,7 +45,7 @@ def limit_address(limit: Limit) -> None:
 
 
 def limit_account(limit: Limit, account: UUID) -> None:
-    """The same for the account of who is signed in."""
+    """Counts an attempt of the signed-in account; raises `throttled` where there were too many."""
     count([Budget(limit, str(account))])
 
 

@@ -24,7 +24,7 @@ Answer = TypeVar("Answer", int, bool)
 
 
 class Budget(NamedTuple):
-    """What an attempt counts for: a limit, whose it is, and how many times the usual amount that one has."""
+    """One count that an attempt adds to: the limit, who is counted, and how many times the usual amount they have."""
 
     limit: str
     who: str

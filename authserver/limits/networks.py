@@ -1,4 +1,4 @@
-"""What counts as one place that a request comes from: an IP address, and the networks around it."""
+"""The IP address that a request comes from, and the networks around it. The limits count each of them."""
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
 

@@ -10,7 +10,7 @@ from authserver.extensions import Model, new_id
 
 
 class Deferred(StrEnum):
-    """What is no mail yet: the delivery looks first whether there is an account, and what is to be mailed to whom."""
+    """Kinds of deferred work. The delivery looks for the account first, and then decides what to mail to whom."""
 
     RESET = "reset_asked"
     VERIFY = "verify_asked"

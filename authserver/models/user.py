@@ -27,5 +27,5 @@ class User(Model):
 
     @property
     def owner_proved(self) -> bool:
-        """Whether whoever set what signs in here is known to read the mail of the account's e-mail address."""
+        """True when the person who set this account's ways to sign in has proved that they read its mail."""
         return self.email_verified and self.verified_by_link_at is None

@@ -1,4 +1,4 @@
-"""What binds a redirect to the browser that began it: a cookie for each that is under way, so that two tabs may be.
+"""Binds a redirect to the browser that began it, with one cookie for each redirect, so that two tabs can sign in.
 
 A browser keeps the newest few. Hundreds would make its requests too large to be read, and another site can have a
 browser begin as many as it likes.

@@ -46,7 +46,7 @@ def _index(table: str, *columns: str, where: sa.TextClause | None = None) -> Non
 
 
 def _name_browsers(connection: sa.Connection) -> None:
-    """Of the sessions that tell whether a browser is known: people are not to be told of those that they use."""
+    """Names the browser of each recent session, so that nobody is mailed about a browser that they already use."""
     row = sessions.c
     recent = sa.select(row.id, row.ip, row.user_agent).where(row.last_used_at > datetime.now(UTC) - REMEMBERED)
     named = sa.update(sessions).where(row.id == sa.bindparam("of")).values(browser=sa.bindparam("named"))
@@ -57,7 +57,7 @@ def _name_browsers(connection: sa.Connection) -> None:
 
 
 def _browser(ip: str, user_agent: str) -> str:
-    """As models/session.py hashes it at the time of this revision."""
+    """Hashes a browser as models/session.py does at this revision."""
     try:
         known = ip_address(ip)
         network = str(ip_network(f"{known}/{24 if known.version == 4 else 48}", strict=False))
