@@ -1,16 +1,12 @@
-"""How the client is served, how large it is, and that it can be packed for npm."""
+"""How the client is served, and how large it is. As a package: e2e/test_client_node.py."""
 
-import configparser
 import gzip
-import json
-import subprocess
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import MakeApp
-from tests.e2e.page import tool
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "authserver" / "client"
@@ -52,13 +48,3 @@ def test_it_is_asked_for_again_and_sent_where_it_has_changed(client: FlaskClient
 
 def test_it_is_at_most_4_kb_compressed(client: FlaskClient) -> None:
     assert len(gzip.compress(client.get("/authserver.js").data)) <= MOST
-
-
-def test_it_can_be_packed_for_npm_under_the_servers_version(tmp_path: Path) -> None:
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
-    command = [tool("npm"), "pack", "--json", "--pack-destination", str(tmp_path)]
-    ran = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=True)
-    (packed,) = json.loads(ran.stdout)
-    assert packed["version"] == config["metadata"]["version"]
-    assert {one["path"] for one in packed["files"]} == {"package.json", *SERVED}

@@ -1,5 +1,6 @@
-"""The client in Node, where both tokens are in memory, and its types."""
+"""The client in Node, where both tokens are in memory, its package, and its types."""
 
+import configparser
 import json
 import shutil
 import subprocess
@@ -9,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.blocks import block
 from tests.e2e.client_page import recording
-from tests.e2e.page import ROOT, tool
+from tests.e2e.page import ADDRESS, ROOT, filled, tool
 from tests.e2e.servers import Server, developing, environment, make_checkout
 from tests.factories import signup_body
 from tests.npm import installed
@@ -18,6 +20,7 @@ from tests.npm import installed
 HARNESS = Path(__file__).with_name("client_node.mjs")
 TYPES = Path(__file__).with_name("client_types")
 CLIENT = ROOT / "authserver" / "client" / "authserver.js"
+NPM = {"audit": "false", "fund": "false", "offline": "true", "update_notifier": "false"}
 LIFETIME = 2  # seconds
 EXPIRED = f"await pause({LIFETIME * 1000 + 100});"
 
@@ -129,12 +132,46 @@ def test_a_redirect_needs_a_browser_and_says_so(server: Server) -> None:
     assert ran(server, "return await auth.signIn().catch((error) => error.code);")[0] == "insecure_context"
 
 
-def test_the_types_fit_what_an_application_writes(tmp_path: Path) -> None:
-    modules = installed(TYPES)
-    for name in ("sample.ts", "tsconfig.json"):
-        shutil.copy(TYPES / name, tmp_path)
-    for name in ("authserver.js", "authserver.d.ts", "package.json"):
-        shutil.copy(CLIENT.parent / name, tmp_path)
-    command = [tool("node"), str(modules / "typescript" / "bin" / "tsc"), "--noEmit", "--project", str(tmp_path)]
+# The package
+
+
+@pytest.fixture(scope="module")
+def frontend(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a frontend, into which the package was installed as the docs say."""
+    projects = tmp_path_factory.mktemp("my projects")
+    source = projects / "authserver" / "authserver" / "client"
+    shutil.copytree(CLIENT.parent, source, ignore=shutil.ignore_patterns("*.tgz"))
+    (folder := projects / "frontend").mkdir()
+    (folder / "package.json").write_text('{"private": true, "type": "module"}')
+    quiet = {f"npm_config_{name}": value for name, value in NPM.items()}
+    commands = block("docs/frontend.md", "sh", "npm pack")
+    subprocess.run(["sh", "-e"], input=commands, cwd=folder, env=environment(folder, quiet), text=True, check=True)
+    assert not list(source.glob("*.tgz")), "nothing is left in the repository"
+    return folder
+
+
+def test_the_package_is_the_client_under_the_servers_version(frontend: Path) -> None:
+    package = frontend / "node_modules" / "authserver-client"
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    assert json.loads((package / "package.json").read_text())["version"] == config["metadata"]["version"]
+    assert {one.name for one in package.iterdir()} == {"authserver.js", "authserver.d.ts", "package.json"}
+    code = "import { createClient } from 'authserver-client'; console.log(createClient('http://localhost:8000').user);"
+    command = [tool("node"), "--input-type=module", "--eval", code]
+    assert subprocess.run(command, cwd=frontend, capture_output=True, text=True, timeout=60).stdout == "null\n"
+
+
+def test_the_types_fit_what_an_application_writes(server: Server, frontend: Path) -> None:
+    """Of the package, and of an import by address with what the docs say of it."""
+    fetch = filled(block("docs/frontend.md", "sh", "authserver.d.ts"), {ADDRESS: server.url})
+    subprocess.run(["sh", "-e"], input=fetch, cwd=frontend, text=True, check=True, capture_output=True)
+    settings = json.loads((TYPES / "tsconfig.json").read_text())
+    settings["compilerOptions"] |= json.loads(block("docs/frontend.md", "json", "paths"))["compilerOptions"]
+    (frontend / "tsconfig.json").write_text(json.dumps(settings))
+    (frontend / "documented.ts").write_text(block("docs/frontend.md", "ts"))
+    for name in ("sample.ts", "by_address.ts"):
+        shutil.copy(TYPES / name, frontend)
+    tsc = installed(TYPES) / "typescript" / "bin" / "tsc"
+    command = [tool("node"), str(tsc), "--noEmit", "--project", str(frontend)]
     checked = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (checked.returncode, checked.stdout) == (0, "")

@@ -1,4 +1,4 @@
-import { AuthError, createClient, type Client, type Provider, type User } from './authserver.js';
+import { AuthError, createClient, type Client, type Provider, type User } from 'authserver-client';
 
 const auth: Client = createClient('http://localhost:8000', { apis: ['http://localhost:3000'], shared: true });
 export const whole = createClient('/', { pages: 'https://auth.example.com' });
