@@ -183,6 +183,50 @@ def test_the_example_application_signs_in_stays_so_and_logs_out(
         assert [one for one in complaints if "status of 401" not in one] == []
 
 
+def test_the_example_says_that_the_server_cannot_be_reached_and_comes_at_a_click(
+    browser: "Browser", server: Server, application: str
+) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        crashes: list[str] = []
+        page.on("pageerror", lambda error: crashes.append(str(error)))
+        unreachable = page.get_by_role("alert").get_by_text("The server cannot be reached.")
+        again = page.get_by_role("button", name="Try again")
+        google = page.get_by_role("button", name="Continue with Google")
+
+        context.route(f"{server.url}/**", lambda route: route.abort())
+        page.goto(application)
+        unreachable.wait_for()
+        with page.expect_event("requestfailed"):
+            again.click()
+        unreachable.wait_for()
+        context.unroute(f"{server.url}/**")
+        again.click()
+        google.wait_for()
+        assert not unreachable.is_visible()
+        assert not again.is_visible()
+
+        page.get_by_label("E-mail").fill("lin@example.com")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign up").click()
+        welcome = page.get_by_role("heading", name="Welcome, lin@example.com!")
+        welcome.wait_for()
+        context.route(f"{server.url}/**", lambda route: route.abort())
+        page.get_by_role("button", name="Log out").click()
+        unreachable.wait_for()
+        page.reload()
+        unreachable.wait_for()
+        with page.expect_event("requestfailed"):
+            again.click()
+        unreachable.wait_for()
+        context.unroute(f"{server.url}/**")
+        again.click()
+        welcome.wait_for()
+        assert not unreachable.is_visible()
+        assert crashes == []
+
+
 # Under the frontend's own host
 
 

@@ -1,3 +1,3 @@
-import { createClient } from 'http://localhost:8000/authserver.js';
+import { createClient } from 'authserver-client';
 
 export const auth = createClient('http://localhost:8000');
