@@ -11,7 +11,7 @@ from tests.conftest import MakeApp
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "authserver" / "client"
 SERVED = {"authserver.js": "text/javascript; charset=utf-8", "authserver.d.ts": "application/typescript; charset=utf-8"}
-MOST = 4_000  # bytes, compressed
+MOST = 5_000  # bytes, compressed
 
 
 @pytest.mark.parametrize("name", SERVED)
@@ -46,5 +46,5 @@ def test_it_is_asked_for_again_and_sent_where_it_has_changed(client: FlaskClient
     assert client.post(f"/{name}").status_code == 405
 
 
-def test_it_is_at_most_4_kb_compressed(client: FlaskClient) -> None:
+def test_it_is_at_most_5_kb_compressed(client: FlaskClient) -> None:
     assert len(gzip.compress(client.get("/authserver.js").data)) <= MOST

@@ -48,9 +48,12 @@ export type ProviderToken =
   | { id_token: string; nonce?: string }
   | { code: string; redirect_uri: string; code_verifier?: string };
 
-/** A refusal, by the server or by the provider behind it. What fails on the network is the platform's own error. */
+/** A refusal, by the server, the provider behind it or the browser. A failing network is the platform's own error. */
 export declare class AuthError extends Error {
-  /** A stable word, as docs/endpoints.md lists them; also `insecure_context`, `stream` and `access_denied`. */
+  /**
+   * A stable word, as docs/endpoints.md lists them, or the client's own: `insecure_context`, `storage_blocked`,
+   * `stream` and `access_denied`.
+   */
   readonly code: string;
   /** The HTTP status, 0 where there was no answer to speak of. */
   readonly status: number;
@@ -63,7 +66,10 @@ export declare class AuthError extends Error {
 export interface Client {
   /** Whoever is signed in, null for nobody, undefined until it is known. */
   readonly user: User | null | undefined;
-  /** Why the start or a redirect's end failed; null once someone signs in or out. */
+  /**
+   * Why the start or a redirect's end failed; null once someone signs in or out. In a browser that blocks storage it is
+   * a `storage_blocked` from the start on: there a sign-in ends with the page.
+   */
   readonly error: Error | null;
   /** Settles, never by an error, when the start is over. */
   readonly ready: Promise<User | null | undefined>;

@@ -18,6 +18,18 @@ function stored(storage, key, value) {
   }
 }
 
+/** The channel to other tabs; null in a browser that blocks cookies, which refuses storage, channels and locks too. */
+function openChannel(key) {
+  try {
+    localStorage.getItem(key);
+    return new BroadcastChannel(key);
+  } catch {
+    return null;
+  }
+}
+
+const origin = (url) => new URL(url, browser ? location.href : undefined).origin;
+
 /** A refusal: `code` is a stable word, `message` a sentence for a person, `errors` what is wrong with which field. */
 export class AuthError extends Error {
   constructor(message, code, status, more) {
@@ -26,16 +38,20 @@ export class AuthError extends Error {
   }
 }
 
+const blocked = () => {
+  const effect = 'You stay signed in until you leave the page, and signing in on another page does not work.';
+  return new AuthError(`This browser blocks cookies and storage for this page. ${effect}`, 'storage_blocked', 0);
+};
+
 export function createClient(server, { apis = [], pages = server, shared = false } = {}) {
-  const origin = (url) => new URL(url, browser ? location.href : undefined).origin;
   const home = origin(server);
   const trusted = new Set([home, ...apis.map(origin)]);
   const key = `authserver ${home}`;
-  const locks = browser && navigator.locks; // none on plain http by address
-  const channel = browser && new BroadcastChannel(key);
+  const channel = browser && openChannel(key); // without one, as in Node, everything is in memory
+  const locks = channel && navigator.locks; // none on plain http by address
   const listeners = new Set();
   let access; // here and in other tabs of this origin, never in storage
-  let refreshToken; // of Node alone: a browser has it in a cookie that no script can read
+  let refreshToken; // where everything is in memory: elsewhere it is in a cookie that no script can read
   let user; // undefined until it is known, null for nobody
   let error = null;
   let queue = Promise.resolve();
@@ -77,11 +93,11 @@ export function createClient(server, { apis = [], pages = server, shared = false
       method: body ? 'POST' : 'GET',
       headers: {
         ...(body && { 'Content-Type': 'application/json' }),
-        ...(body && browser && { 'X-Auth-Transport': 'cookie' }),
+        ...(body && channel && { 'X-Auth-Transport': 'cookie' }),
         ...(bearer && { Authorization: `Bearer ${bearer}` }),
       },
       body: body && JSON.stringify(body),
-      credentials: 'include',
+      credentials: channel ? 'include' : 'omit',
       redirect: 'error',
       signal: AbortSignal.timeout(30_000), // or one that hangs would keep the other tabs waiting
     });
@@ -132,7 +148,7 @@ export function createClient(server, { apis = [], pages = server, shared = false
       throw new AuthError('A sign-in by redirect needs a page on https or localhost.', 'insecure_context', 0);
     const [verifier, state] = [random(32), random(16)];
     const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
-    sessionStorage.setItem(key, JSON.stringify({ verifier, state }));
+    if (stored('sessionStorage', key, JSON.stringify({ verifier, state })) === null) throw blocked();
     const query = { next: next ?? location.origin + location.pathname, state };
     const challenge = base64url(new Uint8Array(digest));
     location.assign(`${address}?${new URLSearchParams({ ...query, code_challenge: challenge })}`);
@@ -160,11 +176,12 @@ export function createClient(server, { apis = [], pages = server, shared = false
       failed = failure;
     }
     try {
-      const asks = browser && (shared || stored('localStorage', key));
+      const asks = channel && (shared || stored('localStorage', key));
       if (user === undefined) await (asks ? refresh() : become(null, null));
     } catch (failure) {
       failed ??= failure;
     }
+    if (browser && !channel) failed ??= blocked();
     if (failed) {
       error = failed;
       notify();

@@ -396,6 +396,8 @@ def test_by_address_on_plain_http_all_works_but_the_redirect_which_says_why(new_
     assert tab.get() == [200, user]
     for way in ("signIn()", "signIn({ next: 'http://localhost/' })"):
         assert tab.failure(f"auth.{way}") == "insecure_context"
+    said = tab.js("() => auth.signIn().catch((error) => error.message)")
+    assert said == "A sign-in by redirect needs a page on https or localhost."
     tab.js("() => auth.logout()")
     assert visitor.cookie() == ""
 
