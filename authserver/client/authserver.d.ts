@@ -19,7 +19,7 @@ export interface Provider {
 }
 
 export interface Options {
-  /** Origins of your own APIs that take the access token. No other gets it. */
+  /** Origins of your own APIs that take the access token. No other gets it; on localhost the console names each. */
   apis?: readonly string[];
   /** Where the hosted pages are, if the server's `/api/` is reached by a proxy. */
   pages?: string;
@@ -52,7 +52,7 @@ export type ProviderToken =
 export declare class AuthError extends Error {
   /**
    * A stable word, as docs/endpoints.md lists them, or the client's own: `insecure_context`, `storage_blocked`,
-   * `stream` and `access_denied`.
+   * `not_authserver`, `stream` and `access_denied`.
    */
   readonly code: string;
   /** The HTTP status, 0 where there was no answer to speak of. */
@@ -97,5 +97,9 @@ export interface Client {
   logout(this: void): Promise<void>;
 }
 
-/** `server` is the server's address, or that of a page whose host serves its `/api/` by a proxy. */
+/**
+ * `server` is the server's address without a path, such as `http://localhost:8000`, or `/` where the page's own host
+ * serves `/api/` by a proxy. Throws a `TypeError` for what is no such address; where it could be read all the same
+ * (a path, an empty text), on localhost only.
+ */
 export declare function createClient(server: string, options?: Options): Client;

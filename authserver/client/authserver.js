@@ -1,6 +1,7 @@
 /** Sign-in with authserver, for browsers and for Node 20 and later. How to use it: docs/frontend.md. */
 
 const browser = typeof document === 'object';
+const developing = browser && /(^|\.)localhost$|^127(\.\d+){3}$|^\[::1\]$/.test(location.hostname);
 
 const base64url = (bytes) =>
   btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
@@ -28,7 +29,22 @@ function openChannel(key) {
   }
 }
 
+/** Null for what is no JSON; a network that fails meanwhile is an error still. */
+const noJson = (failure) => (failure.name === 'SyntaxError' ? null : Promise.reject(failure));
+
 const origin = (url) => new URL(url, browser ? location.href : undefined).origin;
+
+/** The origin of a server. `new URL` takes `localhost:8000` for a scheme, '' and `undefined` for pages of this host. */
+function serverOrigin(address) {
+  try {
+    const found = origin(address);
+    if (found.startsWith('http') && (!developing || /^(https?:\/\/[^/?#]+\/?|\/)$/i.test(address))) return found;
+  } catch {
+    // is said below
+  }
+  const expected = "such as 'http://localhost:8000', without a path, or '/' for this page's own host";
+  throw new TypeError(`createClient needs the address of a server, ${expected}, and not ${JSON.stringify(address)}.`);
+}
 
 /** A refusal: `code` is a stable word, `message` a sentence for a person, `errors` what is wrong with which field. */
 export class AuthError extends Error {
@@ -44,8 +60,10 @@ const blocked = () => {
 };
 
 export function createClient(server, { apis = [], pages = server, shared = false } = {}) {
-  const home = origin(server);
-  const trusted = new Set([home, ...apis.map(origin)]);
+  const home = serverOrigin(server);
+  const hosted = serverOrigin(pages);
+  const trusted = new Set([home, ...apis.map(serverOrigin)]);
+  const warned = new Set();
   const key = `authserver ${home}`;
   const channel = browser && openChannel(key); // without one, as in Node, everything is in memory
   const locks = channel && navigator.locks; // none on plain http by address
@@ -101,11 +119,14 @@ export function createClient(server, { apis = [], pages = server, shared = false
       redirect: 'error',
       signal: AbortSignal.timeout(30_000), // or one that hangs would keep the other tabs waiting
     });
-    const answer = response.status === 204 ? {} : await response.json().catch(() => ({}));
-    if (response.ok) return answer;
-    const { detail = `The server answered ${response.status}.`, code = 'server_error', errors } = answer;
+    const { ok, status } = response;
+    const answer = status === 204 ? {} : await response.json().catch(noJson);
+    if (ok && answer) return answer;
+    if (!answer?.code && (ok || [404, 405, 501].includes(status)))
+      throw new AuthError(`${home} answers, but not as authserver does.`, 'not_authserver', status);
+    const { detail = `The server answered ${status}.`, code = 'server_error', errors } = answer ?? {};
     const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
-    throw new AuthError(detail, code, response.status, { errors, retryAfter });
+    throw new AuthError(detail, code, status, { errors, retryAfter });
   };
 
   const enter = (path, body) =>
@@ -191,7 +212,13 @@ export function createClient(server, { apis = [], pages = server, shared = false
 
   const authorized = async (input, init) => {
     const target = input instanceof Request ? input : new URL(input, home);
-    if (!trusted.has(origin(target.url ?? target))) return fetch(target, init);
+    const to = origin(target.url ?? target);
+    if (!trusted.has(to)) {
+      if (developing && !warned.has(to))
+        console.warn(`No access token was sent to ${to}. Is it your own API? createClient(…, { apis: ['${to}'] })`);
+      warned.add(to);
+      return fetch(target, init);
+    }
     await ready;
     if (user === undefined) await refresh();
     const send = (token) => {
@@ -228,7 +255,7 @@ export function createClient(server, { apis = [], pages = server, shared = false
     signup: (person) => enter('/api/signup/', { password_confirm: person.password, ...person }),
     login: ({ email, password }) => enter('/api/login/', { email, password }),
     providers: () => call('/api/auth/'),
-    signIn: ({ next } = {}) => leave(`${origin(pages)}/signin`, next),
+    signIn: ({ next } = {}) => leave(`${hosted}/signin`, next),
     async signInWith(provider, { next, ...token } = {}) {
       if (Object.keys(token).length) return enter(`/api/auth/${encodeURIComponent(provider)}/`, token);
       const found = (await call('/api/auth/')).find(({ name }) => name === provider);

@@ -1,7 +1,8 @@
-// Runs the code given with the client in `auth`, and what it asked in `requests`: { client, server, options, code }.
+// Runs the code given with the client in `auth`, and what it asked in `requests`:
+// { client, server, options, code, page }, where `page` makes the client believe that it runs on that page.
 import { readFileSync } from "node:fs";
 
-const { client, server, options, code } = JSON.parse(readFileSync(0, "utf8"));
+const { client, server, options, code, page } = JSON.parse(readFileSync(0, "utf8"));
 const requests = [];
 const send = globalThis.fetch;
 globalThis.fetch = async (input, init) => {
@@ -15,10 +16,12 @@ globalThis.fetch = async (input, init) => {
   return response;
 };
 
+if (page) Object.assign(globalThis, { document: {}, location: new URL(page) });
 const { createClient } = await import(client);
 const auth = createClient(server, options);
 const another = createClient(server, options);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const AsyncFunction = (async () => {}).constructor;
-const seen = await new AsyncFunction("auth", "another", "requests", "pause", code)(auth, another, requests, pause);
+const given = { auth, another, createClient, requests, pause };
+const seen = await new AsyncFunction(...Object.keys(given), code)(...Object.values(given));
 process.stdout.write(JSON.stringify({ seen, requests }));

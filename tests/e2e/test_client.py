@@ -248,6 +248,19 @@ def test_tokens_are_sent_to_the_server_and_the_apis_it_was_given_and_to_no_other
         assert tab.js("async () => (await auth.fetch('/api/me/')).url") == f"{tab.server.url}/api/me/"
 
 
+def test_an_origin_that_is_missing_in_apis_is_named_once_where_one_develops(visitor: Visitor, api: Recorder) -> None:
+    with recording() as unnamed:
+        tab = visitor.tab()
+        tab.sign_up()
+        said: list[str] = []
+        tab.page.on("console", lambda message: said.append(message.text))
+        for url in (f"{unnamed.url}/things", f"{unnamed.url}/others", f"{api.url}/things", "/api/me/"):
+            tab.js("(url) => auth.fetch(url)", url)
+        assert len(said) == 1
+        assert f"No access token was sent to {unnamed.url}." in said[0]
+        assert f"apis: ['{unnamed.url}']" in said[0]
+
+
 def test_an_api_gets_the_new_token_after_its_401(visitor: Visitor, api: Recorder) -> None:
     tab = visitor.tab()
     tab.sign_up()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.blocks import block
-from tests.e2e.client_page import recording
+from tests.e2e.client_page import hosting, recording
 from tests.e2e.page import ADDRESS, ROOT, filled, tool
 from tests.e2e.servers import Server, developing, environment, make_checkout
 from tests.factories import signup_body
@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def ran(server: Server, code: str, **options: object) -> tuple[Any, list[dict[str, Any]]]:
+def ran(server: Server, code: str, *, page: str = "", **options: object) -> tuple[Any, list[dict[str, Any]]]:
     """What the code returned, and the requests that were sent."""
     sign_up = f"const signUp = (client) => client.signup({{ ...{json.dumps(signup_body())}, ...more }});"
     given = {
@@ -42,6 +42,7 @@ def ran(server: Server, code: str, **options: object) -> tuple[Any, list[dict[st
         "server": server.url,
         "options": options,
         "code": f"const more = {{}}; {sign_up} {code}",
+        "page": page,
     }
     node = subprocess.run(
         [tool("node"), str(HARNESS)],
@@ -130,6 +131,62 @@ def test_a_stream_cannot_be_sent_twice_in_node_and_the_error_says_so(server: Ser
 
 def test_a_redirect_needs_a_browser_and_says_so(server: Server) -> None:
     assert ran(server, "return await auth.signIn().catch((error) => error.code);")[0] == "insecure_context"
+
+
+# The server's address, and what answers there
+
+ADDRESSES = {"http://localhost:8000", "HTTPS://auth.example.com/", "/"}
+READ_ALL_THE_SAME = {"http://localhost:8000/api", "http://localhost:8000?x", "/api/", "localhost", "", None}
+NO_ADDRESSES = {"localhost:8000", "ftp://localhost", "http://"}
+REFUSED = """
+const refused = (...given) => {
+  try { createClient(...given) } catch ({ name, message }) { return `${name}: ${message}` }
+};
+"""
+
+
+@pytest.mark.parametrize("page", ["http://localhost:5173/tasks", "https://app.example.com/tasks"])
+def test_what_is_no_address_of_a_server_is_refused_with_what_was_expected(server: Server, page: str) -> None:
+    """What could be read all the same is refused where one develops, and goes on in production."""
+    given = json.dumps([*ADDRESSES, *READ_ALL_THE_SAME, *NO_ADDRESSES])
+    code = f"""
+      {REFUSED}
+      return {given}.map((one) => {{
+        const ways = [refused(one ?? undefined), refused('/', {{ apis: [one] }}), refused('/', {{ pages: one }})];
+        return [one, ways];
+      }});
+    """
+    seen = dict(ran(server, code, page=page)[0])
+    fine = {one for one, ways in seen.items() if ways == [None] * 3}
+    assert fine == (ADDRESSES if "localhost" in page else ADDRESSES | READ_ALL_THE_SAME)
+    for one in seen.keys() - fine:
+        for said in seen[one]:
+            assert said.startswith(
+                "TypeError: createClient needs the address of a server, such as 'http://localhost:8000'"
+            )
+            assert said.endswith(f"and not {json.dumps(one)}.") or one is None
+
+
+def test_node_has_no_page_whose_host_could_be_meant(server: Server) -> None:
+    code = f"{REFUSED} return ['localhost:8000', '', undefined, '/'].map((one) => refused(one));"
+    assert [said[:9] for said in ran(server, code)[0]] == ["TypeError"] * 4
+
+
+def test_what_answers_but_is_no_authserver_is_named(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "api" / "auth").mkdir(parents=True)
+    (tmp_path / "api" / "auth" / "index.html").write_text("<!doctype html><title>An application</title>")
+    failed = "({ code, status, message }) => [code, status, message]"
+    with hosting(tmp_path) as url:
+        code = f"""
+          const elsewhere = createClient('{url}');
+          const page = await elsewhere.providers().catch({failed});
+          const unknown = await elsewhere.login({{ email: 'lin@example.com', password: 'x' }}).catch({failed});
+          return [page, unknown, await auth.signInWith('myspace', {{ access_token: 'x' }}).catch({failed})];
+        """
+        page, unknown, ours = ran(server, code)[0]
+    assert page == ["not_authserver", 200, f"{url} answers, but not as authserver does."]
+    assert unknown[:2] == ["not_authserver", 501]
+    assert ours[:2] == ["not_found", 404]
 
 
 # The package
