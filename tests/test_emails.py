@@ -1,6 +1,7 @@
 """Verifying an address, in the three modes, and changing it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
@@ -73,6 +74,66 @@ def test_required_verification_answers_new_and_taken_addresses_alike(make_app: M
     assert log_in(client, str(body["email"]), "owner of the mailbox").status_code == 200
 
 
+@pytest.mark.parametrize("setting", [{"email_verification": "required"}, {"signup_domains": "example.com"}])
+def test_signing_up_again_with_the_same_password_costs_nothing(
+    make_app: MakeApp, mails: Mails, setting: dict[str, str]
+) -> None:
+    app = make_app(mail_url=mails.url, **setting)
+    client = app.test_client()
+    body = signup_body(password="cafe\u0301 crème", password_confirm="cafe\u0301 crème")
+    email, composed = str(body["email"]), "caf\u00e9 crème"
+    first = client.post("/api/signup/", json=body)
+    again = client.post("/api/signup/", json={**body, "password": composed, "password_confirm": composed})
+    assert (first.status_code, first.data) == (again.status_code, again.data) == (202, again.data)
+    sent = mails.take(app)
+    assert [mail.page for mail in sent] == [f"{PUBLIC_URL}/email/verify"] * 2
+    assert_error(log_in(client, email, composed), 403, "email_not_verified")
+    assert (verify(client, sent[0].token), verify(client, sent[1].token)) == (400, 204), "the newest link alone counts"
+    person = SignedIn(**log_in(client, email, composed).get_json())
+    assert recorded(client, person) == ["signed_in", "email_verified", "signed_up"]
+    client.post("/api/signup/", json=body)  # verified by now: its owner is told
+    assert mails.one(app, email).page == f"{PUBLIC_URL}/password/reset"
+    assert recorded(client, person)[0] == "password_reset_requested"
+    assert log_in(client, email, composed).status_code == 200
+
+
+def recorded(client: FlaskClient, person: SignedIn) -> list[str]:
+    return [event["type"] for event in client.get("/api/events/", headers=person.bearer).get_json()]
+
+
+def test_a_password_that_was_lost_to_another_sign_up_does_not_come_back(make_app: MakeApp, mails: Mails) -> None:
+    """Whatever is left of the first sign-up: who reads the mail sets the password."""
+    app = required(make_app, mails)
+    client = app.test_client()
+    body = signup_body()
+    email = str(body["email"])
+    for password in (body["password"], "another password", body["password"]):
+        client.post("/api/signup/", json={**body, "password": password, "password_confirm": password})
+    assert mails.take(app)[-1].page == f"{PUBLIC_URL}/email/verify", "for it was sent before the password was lost"
+    client.post("/api/signup/", json=body)
+    assert mails.one(app, email).page == f"{PUBLIC_URL}/password/reset"
+    for password in (str(body["password"]), "another password"):
+        assert_error(log_in(client, email, password), 401, "no_active_account")
+
+
+@pytest.mark.usefixtures("real_hashes")
+def test_of_sign_ups_at_once_with_the_same_password_all_are_one(make_app: MakeApp, mails: Mails) -> None:
+    app = required(make_app, mails)
+    body = signup_body()
+
+    def one(_: int) -> int:
+        return app.test_client().post("/api/signup/", json=body).status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(one, range(4))) == [202] * 4
+    sent = mails.take(app)
+    assert {mail.page for mail in sent} == {f"{PUBLIC_URL}/email/verify"}
+    client = app.test_client()
+    assert_error(log_in(client, str(body["email"])), 403, "email_not_verified")
+    assert 204 in [verify(client, mail.token) for mail in sent]
+    assert log_in(client, str(body["email"])).status_code == 200
+
+
 def test_required_verification_lets_in_only_who_followed_the_link(make_app: MakeApp, mails: Mails) -> None:
     app = required(make_app, mails)
     client = app.test_client()
@@ -88,8 +149,8 @@ def test_the_owner_who_signed_up_again_gets_in_by_setting_a_password(make_app: M
     app = required(make_app, mails)
     client = app.test_client()
     body = signup_body()
-    for _ in range(2):
-        client.post("/api/signup/", json=body)
+    for password in (body["password"], "another password"):
+        client.post("/api/signup/", json={**body, "password": password, "password_confirm": password})
     _, again = mails.take(app)
     new = {"token": again.token, "password": "owner of the mailbox", "password_confirm": "owner of the mailbox"}
     assert client.post("/api/password/reset/", json=new).status_code == 204

@@ -22,7 +22,7 @@ from authserver.models import Session, User
 from tests.conftest import PUBLIC_URL, MakeApp
 from tests.deferred import finish
 from tests.factories import PASSWORD, assert_error, log_in, sign_up
-from tests.test_pages import ALLOWED, BROWSER, OURS, assert_page, send
+from tests.test_pages import ALLOWED, BROWSER, NEW, OURS, assert_page, send
 
 EMAIL = "ada@example.com"
 REFUSED = errors.CODES["signup_not_allowed"][1]
@@ -141,7 +141,11 @@ def test_where_verification_is_required_the_page_is_alike_for_taken_addresses(ma
     assert pages[0].text == pages[1].text
     assert 'class="button"' not in pages[0].text, "nobody can sign in yet"
     finish(app)
-    assert kinds_of_mails(app) == ["verify", "account_exists"]
+    assert kinds_of_mails(app) == ["verify", "verify"], "a double click is no other person's attempt"
+    other = join(client, password=NEW, password_confirm=NEW)
+    assert (other.status_code, other.text) == (200, pages[0].text)
+    finish(app)
+    assert kinds_of_mails(app) == ["account_exists"]
     assert_page(join(client, invite(app, "grace@example.com"), email="grace@example.com"), 200, MADE)
 
 

@@ -1,3 +1,4 @@
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -85,28 +86,45 @@ def _join_openly(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transacti
 
 
 def _join_hidden(newcomer: Newcomer, visitor: Visitor, then: Callable[[Transaction, User], Made]) -> Made | None:
-    """Lets nobody learn whether the address has an account already, by the time neither: its owner does, by mail.
+    """Lets nobody learn whether the e-mail address has an account, by the time neither: its owner does, by mail.
 
-    For a taken address the same statements write as much. Which mail goes to it, the delivery finds out.
+    For a taken e-mail address the same statements write as much. Which mail goes to it, the delivery finds out.
+
+    A second sign-up with the same password before the e-mail address is verified, as by a double click, sends the
+    sign-up's mail again. One with another password counts as somebody else's.
     """
-    password_hash = hash_password(newcomer.password)
+    password_hash = hash_password(newcomer.password, _signup_salt(newcomer.email))
     own_id = new_id()
     write = upsert(User).values(id=own_id, date_joined=now(), email_verified=False, **_columns(newcomer, password_hash))
     write = write.on_conflict_do_update(index_elements=[User.email], set_={"email_verified": User.email_verified})
     with writing() as transaction:
-        row = transaction.execute(write.returning(User.id, User.disabled_at)).one()
+        stored = write.returning(User.id, User.disabled_at, User.email_verified, User.password_hash)
+        row = transaction.execute(stored).one()
         is_new = row.id == own_id
+        is_same = row.password_hash == password_hash and not row.email_verified
         invited = (is_new or newcomer.invitation is None) and _accept_invitation(transaction, newcomer)
         if is_new:
             record(transaction, Happened.SIGNED_UP, visitor, own_id)
-        else:  # for that is what its owner is mailed
-            record(transaction, Happened.PASSWORD_RESET_REQUESTED, visitor, None if row.disabled_at else row.id)
+        else:  # the owner's event only where their mail leads to set a password; it is written in any case
+            owner = None if row.disabled_at or is_same else row.id
+            record(transaction, Happened.PASSWORD_RESET_REQUESTED, visitor, owner)
         if invited:
             user = transaction.get_one(User, own_id)
             user.email_verified = True
             return then(transaction, user)
-        defer(transaction, Deferred.SIGN_UP, visitor, email=newcomer.email, id=str(own_id))
+        signed_up = row.id if is_same else own_id
+        defer(transaction, Deferred.SIGN_UP, visitor, email=newcomer.email, id=str(signed_up))
     return None
+
+
+def _signup_salt(email: str) -> bytes:
+    """Makes the salt of an e-mail address: always the same one, which nobody knows without the server's secret.
+
+    So two sign-ups with the same password have the same hash. Checking the second password against the first one's hash
+    would take a second hash, and that time would tell that there is an account. A password that is set later has a
+    random salt.
+    """
+    return hmac.digest(current_settings().derived_keys("sign-up salt")[0], email.encode(), "sha256")[:16]
 
 
 def finish_sign_up(transaction: Transaction, asked: Asked) -> None:

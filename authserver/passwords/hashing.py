@@ -82,9 +82,10 @@ def require_room() -> None:
     _queue.check()
 
 
-def hash_password(password: str) -> str:
+def hash_password(password: str, salt: bytes | None = None) -> str:
+    """Makes the hash that is stored. The salt is random, unless the caller has one of 16 bytes that nobody can know."""
     with _queue.turn():
-        return _hasher.hash(normalize("NFC", password))
+        return _hasher.hash(normalize("NFC", password), salt=salt)
 
 
 def matches(password_hash: str | None, password: str) -> bool:

@@ -17,7 +17,7 @@ from authserver.testing.standins import Person, StandIns
 from authserver.visitor import Visitor
 from tests.conftest import MakeApp
 from tests.deferred import finish
-from tests.factories import SignedIn, assert_error, log_in, signup_body
+from tests.factories import PASSWORD, SignedIn, assert_error, log_in, signup_body
 from tests.mails import Mails
 from tests.providers import conftest
 from tests.providers.signing_in import post, settings_of
@@ -141,6 +141,17 @@ def test_s75_known_and_unknown_addresses_cost_the_same_statements(
         runs.append(statements)
     assert "INSERT INTO mails" in " ".join(runs[0])
     assert runs == [runs[0]] * 4
+
+
+def test_s75_a_second_sign_up_costs_the_same_statements_whatever_its_password(app: Flask) -> None:
+    client, runs = app.test_client(), []
+    client.post("/api/signup/", json=signup_body(email="waiting@example.com"))
+    for email, password in (("waiting", PASSWORD), ("waiting", "another password"), ("stranger", PASSWORD)):
+        body = signup_body(email=f"{email}@example.com", password=password, password_confirm=password)
+        with counted(app) as statements:
+            assert client.post("/api/signup/", json=body).status_code == 202
+        runs.append(statements)
+    assert runs == [runs[0]] * 3
 
 
 def test_a_difference_is_noticed() -> None:
