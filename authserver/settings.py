@@ -80,8 +80,9 @@ class Settings(BaseModel):
     """Exact origins that may call from a browser; `*` is refused in production."""
     redirect_urls: RedirectUrls = ()
     """Where a [sign-in by redirect](endpoints.md#sign-in-by-redirect) may lead back to, exactly:
-    `https://app.example.com/signed-in`, an app's private scheme as `com.example.app:/signed-in`. Development takes any
-    loopback address too."""
+    `https://app.example.com/signed-in`, an app's private scheme as `com.example.app:/signed-in`. For
+    desktop applications, `http://127.0.0.1/callback` or `http://[::1]/callback` without a port allows any port;
+    `localhost` does not. Development takes any loopback address too."""
     cookie_samesite: Literal["Lax", "Strict", "None"] = "Lax"
     """Of the [refresh cookie](endpoints.md#the-refresh-token-in-a-cookie); `None`, on https only, for a frontend on
     another site."""

@@ -23,6 +23,9 @@ from authserver.values import is_loopback, redirect_url
 
 LIFETIME = timedelta(minutes=10)  # for the person to sign in at the provider
 ID = re.compile(r"[\w-]{22}", re.ASCII)  # of whatever else comes the database is not asked: NUL would be its error
+# A desktop application listens on whichever port is free (RFC 8252 §7.3). To the letter, so that nothing but the port
+# differs from the listed URL: no user, no other host, no port that a browser would read otherwise.
+LOOPBACK_PORT = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\])):([1-9][0-9]{0,4})(?=[/?]|\Z)")
 TICKET = "ticket"  # instead of a cookie's secret: a link has been asked for, and no browser has begun it
 
 
@@ -44,9 +47,9 @@ class Begun:
 
 
 def check_next(url: str) -> None:
-    """Raises `invalid_request` unless the address is listed, to the letter (RFC 9700 §2.1)."""
+    """Raises `invalid_request` unless the URL is listed, to the letter (RFC 9700 §2.1) but for a loopback's port."""
     settings = current_settings()
-    if url in settings.redirect_urls:
+    if url in settings.redirect_urls or _without_loopback_port(url) in settings.redirect_urls:
         return
     try:
         parts = urlsplit(redirect_url(url))
@@ -55,6 +58,12 @@ def check_next(url: str) -> None:
         good = False
     if not good:
         raise invalid("next", "This is not one of AUTHSERVER_REDIRECT_URLS.")
+
+
+def _without_loopback_port(url: str) -> str:
+    """Takes the port out of an http URL of 127.0.0.1 or [::1]; any other URL stays. `localhost` may be another host."""
+    port = LOOPBACK_PORT.match(url)
+    return port[1] + url[port.end() :] if port and int(port[2]) < 2**16 else url
 
 
 def begin(name: str, request: Request) -> Begun:

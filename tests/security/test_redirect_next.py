@@ -2,7 +2,8 @@
 
 import html
 import re
-from urllib.parse import urlencode
+from itertools import cycle
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from flask import Flask
@@ -125,3 +126,84 @@ def test_s54_a_redirect_url_that_is_none_stops_the_start() -> None:
     assert settings_for("sqlite:////tmp/a.db", redirect_urls=",".join(good)).redirect_urls == tuple(
         address.rstrip(",") for address in good
     )
+
+
+NATIVE = ["http://127.0.0.1/callback", "http://[::1]/callback?x=1", "http://127.0.0.1:9000/fixed"]
+WITH_A_PORT = [
+    "http://127.0.0.1/callback",
+    "http://127.0.0.1:1/callback",
+    "http://127.0.0.1:65535/callback",
+    "http://[::1]:53124/callback?x=1",
+    "http://127.0.0.1:9000/fixed",
+]
+EVIL_PORTS = [
+    "http://127.0.0.1:80@evil.example/callback",
+    "http://127.0.0.1:80@evil.example",
+    "http://x@127.0.0.1:8080/callback",
+    "http://x:1@127.0.0.1/callback",
+    "http://127.0.0.1:8080.evil.example/callback",
+    "http://127.0.0.1.evil.example:8080/callback",
+    "http://127.0.0.1:8080\\@evil.example/callback",
+    "http://127.0.0.1:8080\\callback",
+    "http://127.0.0.1:99999/callback",
+    "http://127.0.0.1:65536/callback",
+    "http://127.0.0.1:0/callback",
+    "http://127.0.0.1:080/callback",
+    "http://127.0.0.1:/callback",
+    "http://127.0.0.1:+80/callback",
+    "http://127.0.0.1:8_0/callback",
+    "http://127.0.0.1:٣/callback",
+    "http://127.0.0.1:80:80/callback",
+    "http://127.0.0.1:8080",
+    "http://127.0.0.1:8080/",
+    "http://127.0.0.1:8080/callback/",
+    "http://127.0.0.1:8080//callback",
+    "http://127.0.0.1:8080/x/../callback",
+    "http://127.0.0.1:8080/Callback",
+    "http://127.0.0.1:8080/callback?",
+    "http://127.0.0.1:8080/callback?x=1",
+    "http://127.0.0.1:8080/callback#",
+    "http://127.0.0.1:8080/callback#x",
+    "http://127.0.0.1:8080/callback\n",
+    " http://127.0.0.1:8080/callback",
+    "https://127.0.0.1:8080/callback",
+    "HTTP://127.0.0.1:8080/callback",
+    "ws://127.0.0.1:8080/callback",
+    "//127.0.0.1:8080/callback",
+    "http://localhost:8080/callback",
+    "http://localhost/callback",
+    "http://127.0.0.2:8080/callback",
+    "http://127.1:8080/callback",
+    "http://2130706433:8080/callback",
+    "http://0.0.0.0:8080/callback",
+    "http://[::ffff:127.0.0.1]:8080/callback?x=1",
+    "http://[0:0:0:0:0:0:0:1]:8080/callback?x=1",
+    "http://[::1]:8080/callback",
+    "http://[::1]:8080.evil.example/callback?x=1",
+    "http://::1:8080/callback?x=1",
+    "http://127.0.0.1:9001/fixed",
+    "http://127.0.0.1/fixed",
+    "https://app.example.com:8443/signed-in",
+    "http://app.example.com:80/signed-in",
+]
+
+
+def test_s54_a_listed_loopback_url_allows_any_port_and_nothing_else(make_app: MakeApp, standins: StandIns) -> None:
+    app = make_app(**settings_of(standins), redirect_urls=",".join([NEXT, *NATIVE]))
+    refuse_each(app, PUBLIC_URL, EVIL_PORTS)
+    browser = app.test_client()
+    for page, address in zip(cycle(("signin", "signup", "signout")), EVIL_PORTS, strict=False):
+        assert_refused(browser.get(f"/{page}?{Flow(next=address).query()}", base_url=PUBLIC_URL), "next")
+    for address in WITH_A_PORT:
+        trip = depart(app, standins, flow=Flow(next=address))
+        answer = open_url(trip.browser, trip.callback())
+        assert answer.headers["Location"].startswith(f"{address}{'&' if '?' in address else '?'}code=")
+        shown = browser.get(f"/signin?{Flow(next=address).query()}", base_url=PUBLIC_URL)
+        assert (shown.status_code, f"Afterwards you go on to {urlsplit(address).netloc}." in shown.text) == (200, True)
+        assert "form-action 'self' http:;" in shown.headers["Content-Security-Policy"]
+
+
+def test_s54_a_listed_localhost_or_https_url_allows_its_own_port_alone(make_app: MakeApp, standins: StandIns) -> None:
+    listed = ["http://localhost/callback", "https://127.0.0.1/callback", "http://127.0.0.2/callback", NEXT]
+    app = make_app(**settings_of(standins), redirect_urls=",".join(listed))
+    refuse_each(app, PUBLIC_URL, [one.replace("/callback", ":8080/callback") for one in listed[:3]])
