@@ -18,6 +18,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from authserver.oauth.provider import (
@@ -74,6 +75,7 @@ def provider(settings: ProviderSettings) -> Provider:
 
     return Provider(
         label="Facebook",
+        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
         id_token=IdToken(
             issuer=limited,
             issuers=lambda claims: (dialog, limited),

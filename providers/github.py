@@ -10,6 +10,8 @@ https://docs.github.com/rest/users/users; the addresses, for which the scope `us
 https://docs.github.com/rest/users/emails.
 """
 
+from pathlib import Path
+
 from authserver.oauth.provider import Accepted, AccessToken, Ask, Identity, Issued, Provider, ProviderSettings
 
 
@@ -29,6 +31,7 @@ def provider(settings: ProviderSettings) -> Provider:
 
     return Provider(
         label="GitHub",
+        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
         access_token=AccessToken(issued_to=issued_to, identity=identity),
         scopes=("user:email",),
         authorize_url=f"{login}/authorize",

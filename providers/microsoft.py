@@ -18,6 +18,7 @@ tenant's administrator typed in, so it is never verified.
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from authserver.oauth.provider import (
     Accepted,
@@ -84,6 +85,7 @@ def provider(settings: ProviderSettings) -> Provider:
 
     return Provider(
         label="Microsoft",
+        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
         id_token=IdToken(
             issuer=f"{authority}/{tenant}/v2.0",
             issuers=lambda claims: (f"{authority}/{admitted(claims)}/v2.0",),

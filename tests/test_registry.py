@@ -17,6 +17,8 @@ from authserver.oauth import registry
 from authserver.oauth.provider import AccessToken, Identity, Provider, ProviderFactory, ProviderSettings
 from authserver.oauth.registry import Enabled, enabled_providers
 from authserver.settings import SettingsError, environment
+from authserver.testing.standins import StandIns
+from tests.blocks import block
 from tests.conftest import PUBLIC_URL, SECRET, settings_for
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +53,38 @@ def test_configured_providers_are_enabled_in_the_order_of_their_names() -> None:
     assert [one.name for one in enabled] == ["facebook", "google", "microsoft"]
     assert [one.provider.label for one in enabled] == ["Facebook", "Google", "Microsoft"]
     assert enable({}) == []
+
+
+def test_each_provider_that_ships_has_a_mark_but_the_one_for_any_other() -> None:
+    variables = StandIns("http://localhost:1").variables()
+    enabled = enable({name.removeprefix("AUTHSERVER_PROVIDERS__").lower(): value for name, value in variables.items()})
+    assert {one.name for one in enabled if not one.provider.mark} == {"acme"}
+    for one in enabled:
+        assert "fill=" in one.provider.mark or one.name in ("apple", "github", "acme")
+
+
+GOOD_MARK: str = ast.literal_eval(block("docs/plugins.md", "python", "MARK").removeprefix("MARK = "))
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "a.svg",
+        "<img src=x>",
+        GOOD_MARK + "<b>",
+        GOOD_MARK.replace("<path", "<script>alert(1)</script><path"),
+        GOOD_MARK.replace("<path", "<style>path {}</style><path"),
+        GOOD_MARK.replace("fill=", 'style="fill: #fff" fill='),
+        GOOD_MARK.replace("fill=", 'onclick="alert(1)" fill='),
+        GOOD_MARK.replace("<path", '<image href="https://evil.example/"/><path'),
+    ],
+)
+def test_s59_a_mark_that_the_pages_policy_would_stop_is_refused(mark: str) -> None:
+    def make(text: str) -> dict[str, ProviderFactory]:
+        return {"acme": lambda settings: Provider(label="Acme", access_token=TOKENS, mark=text)}
+
+    assert enable(ACME, make(GOOD_MARK))[0].provider.mark == GOOD_MARK
+    assert refusal(ACME, make(mark)).startswith("the provider acme has a mark that pages cannot show, expected an <svg")
 
 
 def test_several_client_ids_are_all_kept_and_none_is_empty() -> None:

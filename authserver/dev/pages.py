@@ -6,6 +6,7 @@ from flask import Blueprint, Response, send_from_directory
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from authserver.pages.render import HEADERS as HOSTED_HEADERS
+from authserver.pages.render import HERE as HOSTED
 
 HERE = Path(__file__).parent
 # Own files and own endpoints; the frames are mails' HTML. What forms say is sent by script: none leads anywhere.
@@ -17,7 +18,7 @@ HEADERS = {**HOSTED_HEADERS, "Content-Security-Policy": POLICY}
 
 blueprint = Blueprint("dev", __name__)
 _templates = Environment(
-    loader=FileSystemLoader(HERE / "templates"),
+    loader=FileSystemLoader([HERE / "templates", HOSTED / "templates"]),  # a provider's mark is the hosted pages'
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

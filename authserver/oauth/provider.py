@@ -119,6 +119,7 @@ class IdToken:
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     label: str  # what the button says
+    mark: str = ""  # the provider's logo beside it, as the text of an SVG; paths without `fill` have the text's colour
     id_token: IdToken | None = None  # left out: that kind of token is refused
     access_token: AccessToken | None = None
     # Of codes, the redirect's and those that a frontend sends.

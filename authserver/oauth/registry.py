@@ -14,6 +14,8 @@ GROUP = "authserver.providers"
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 MAX_NAME = 50  # characters that models/identity.py stores
 RESERVED = {"exchange"}
+# A mark stands in a page, whose policy stops the rest.
+MARK = re.compile(r"<svg\s((?!<script|<style|\sstyle=|\son\w+=|href=).)*</svg>\s*", re.S | re.I)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,11 @@ def _call(factory: ProviderFactory, given: ProviderSettings) -> Provider:
         value = getattr(provider, field_name)
         if value is not None and not isinstance(value, kind):
             raise SettingsError(f"the provider {given.name} has a {field_name} that is no {kind.__name__}")
+    if provider.mark and not MARK.fullmatch(str(provider.mark)):
+        raise SettingsError(
+            f"the provider {given.name} has a mark that pages cannot show, expected an <svg …> with attributes such as "
+            "fill, without scripts, styles and links"
+        )
     if provider.id_token is None and ("openid" in provider.scopes or provider.access_token is None):
         raise SettingsError(f"the provider {given.name} can sign nobody in, expected an id_token or an access_token")
     if provider.scopes and provider.id_token is None and not (provider.authorize_url and provider.token_url):

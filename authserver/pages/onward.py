@@ -89,7 +89,7 @@ def enabled_by_redirect(name: str) -> Enabled:
 def ways(path: str, onward: Request, names: Collection[str] | None = None) -> list[dict[str, str]]:
     """The buttons that lead to them, or to those of the names."""
     return [
-        {"label": one.provider.label, "url": f"{path}/{one.name}{query(onward)}"}
+        {"label": one.provider.label, "mark": one.provider.mark, "url": f"{path}/{one.name}{query(onward)}"}
         for one in by_redirect()
         if names is None or one.name in names
     ]

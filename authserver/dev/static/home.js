@@ -88,7 +88,7 @@ every('[data-email]', (button) => button.addEventListener('click', () => {
   byId('log-in-password').value = button.dataset.password;
   byId('log-in').requestSubmit();
 }));
-every('[data-provider]', (button) => onClick(button, () => begin(button.dataset.loginUrl, button.firstChild.data.trim())));
+every('[data-provider]', (button) => onClick(button, () => begin(button.dataset.loginUrl, button.dataset.label)));
 every('[data-seconds]', (button) => onClick(button, () => letPass(Number(button.dataset.seconds))));
 every('[data-copy]', (button) => button.addEventListener('click', async () => {
   byId(button.dataset.copy).select();
