@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -261,13 +262,48 @@ def test_errors_are_pages_only_for_who_prefers_them(client: FlaskClient, monkeyp
             send(client, "/email/verify", {"token": huge}, {"Origin": PUBLIC_URL, **accept}), 413, "request_too_large"
         )
     assert_error(send(client, "/email/verify", {"token": "x"}, {"Origin": PUBLIC_URL}), 400, "one_time_token_not_valid")
-    assert_error(client.get("/password/nothing", headers=BROWSER), 404, "not_found")
     assert_error(client.get("/pages/nothing.css", headers=BROWSER), 404, "not_found")
-    assert_error(client.get("/pages/..%2fviews.py", headers=BROWSER), 404, "not_found")
     monkeypatch.setattr("authserver.pages.views.confirm_email", lambda *_: 1 / 0)
     failed = send(client, "/email/verify", {"token": "x"})
     assert_page(failed, 500, errors.CODES["server_error"][1])
     assert re.search(r"<code>[0-9a-f]{32}</code>", failed.text)
+
+
+NOWHERE = ["/nope", "/nope/", "//nope/x", "/password/nothing", "/pages/../views.py", "/apis", "/.well-known/nothing"]
+API = ["/api", "/api/", "/api/nothing/", "//api/nothing/", "/api/auth/nobody/"]
+
+
+def test_an_address_that_leads_nowhere_is_a_page_for_a_browser_and_json_for_programs(client: FlaskClient) -> None:
+    for path in NOWHERE:
+        missing = get(client, path, BROWSER)
+        assert_page(missing, 404, "<h1>There is no such page</h1>")
+        assert '<a class="button" href="/">Go to the start page</a>' in missing.text
+        assert path.strip("/") not in missing.text
+        for accept in ({}, {"Accept": "*/*"}, {"Accept": "application/json, text/html;q=0.9"}, {"Accept": "image/*"}):
+            assert_error(get(client, path, accept), 404, "not_found")
+    for path in API:
+        assert_error(get(client, path, BROWSER), 404, "not_found")
+
+
+def get(client: FlaskClient, path: str, headers: dict[str, str]) -> TestResponse:
+    """Of the path as it is: the client would read a host behind two slashes."""
+    return client.get(headers=headers, environ_overrides={"PATH_INFO": path})
+
+
+@pytest.mark.parametrize(
+    ("settings", "home"),
+    [
+        ({"pages": False}, None),
+        ({"pages": False, "app_url": "https://app.example.com/"}, "https://app.example.com/"),
+        ({"env": "development", "public_url": "http://localhost:8000"}, None),
+    ],
+)
+def test_the_way_home_is_there_where_it_leads_somewhere(
+    make_app: MakeApp, settings: dict[str, Any], home: str | None
+) -> None:
+    missing = make_app(**settings).test_client().get("/nope", base_url="http://localhost:8000", headers=BROWSER)
+    assert_page(missing, 404, "There is no such page")
+    assert re.findall(r'<a class="button" href="([^"]*)"', missing.text) == ([home] if home else [])
 
 
 @pytest.mark.parametrize(

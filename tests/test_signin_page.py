@@ -230,10 +230,10 @@ def test_without_pages_those_of_mails_and_the_client_stay(make_app: MakeApp) -> 
     browser = Browser(make_app(pages=False))
     for path in ("/", "/signin", "/signin/google", "/signin/continue", "/signout", "/account", "/account/email"):
         for method in ("GET", "POST"):
-            answer = browser.get(path, method=method)
-            assert_error(answer, 404, "not_found")
+            assert_error(browser.get(path, method=method, Accept="*/*"), 404, "not_found")
+            assert_page(browser.get(path, method=method), 404)
     for path in ("/password/forgot", "/email/resend"):
-        assert_error(browser.get(path), 404, "not_found")
+        assert_page(browser.get(path), 404)
     for path in ("/signup", "/email/verify", "/password/reset", "/account/recover"):
         assert_page(browser.get(path))
         assert "/signin" not in browser.get(path).text

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Response, request, send_from_directory
+from flask import Response, current_app, request, send_from_directory
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import NotFound
 
@@ -93,7 +93,16 @@ def as_page(response: Response) -> Response:
     path = request.path
     facts["signing_in"] = path.startswith(("/api/", "/sign"))
     facts["inside"] = path.startswith("/account") and not path.startswith("/account/recover")
-    page = render("error", response.status_code, **facts)
+    return _with_headers(render("error", response.status_code, **facts), response)
+
+
+def no_such_page(response: Response) -> Response:
+    """Makes a page of a 404 where no route has the path, with a way home: `/` if it leads on, or the application."""
+    home = "/" if current_app.url_map.bind("").test("/") else current_settings().app_url
+    return _with_headers(render("missing", response.status_code, home=home), response)
+
+
+def _with_headers(page: Response, response: Response) -> Response:
     for name, value in response.headers:
         if not name.startswith("Content-"):
             page.headers.setdefault(name, value)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
 
 from authserver.accounts.confirm_email import confirm_email
 from authserver.accounts.views import VerifyBody
@@ -17,7 +18,7 @@ from authserver.errors import ApiError, invalid
 from authserver.extensions import current_settings, provider_label
 from authserver.pages import browser, session
 from authserver.pages.page import Facts, page
-from authserver.pages.render import as_page, prefers_html, render, static_file
+from authserver.pages.render import as_page, no_such_page, prefers_html, render, static_file
 from authserver.passwords import flows as passwords
 from authserver.passwords.views import RecoverBody, ResetBody, reset_password
 from authserver.values import is_private
@@ -26,6 +27,7 @@ from authserver.visitor import visitor
 blueprint = Blueprint("pages", __name__)
 # Where a person's browser comes: the pages, and a provider's redirects where they can lead to no application.
 PATHS = re.compile(r"/signup|/email/verify|/password/reset|/account/recover|/api/auth/[a-z0-9_]+/(login|callback)")
+API = re.compile(r"/*api(/|$)")
 HOSTED = re.compile(r"/sign(in|out)(/.*)?|/account(/.*)?|/password/forgot|/email/resend")
 
 
@@ -69,6 +71,11 @@ def _is_page() -> bool:
     return bool(PATHS.fullmatch(request.path) or (current_settings().pages and HOSTED.fullmatch(request.path)))
 
 
+def _is_nowhere() -> bool:
+    """Tells whether no route has this path. Under `/api` programs ask: they get JSON, whatever they accept."""
+    return isinstance(request.routing_exception, NotFound) and not API.match(request.path)
+
+
 @blueprint.after_app_request
 def onward_by_a_click(response: Response) -> Response:
     """To an application's private scheme nobody is sent on without a click: any other may claim it (RFC 8252 §8.6)."""
@@ -84,10 +91,12 @@ def onward_by_a_click(response: Response) -> Response:
 
 @blueprint.after_app_request
 def errors_as_pages(response: Response) -> Response:
-    """Also for what is refused before a view is reached, such as a method."""
-    if response.status_code >= 400 and response.is_json and _is_page() and prefers_html():
+    """Also for what is refused before a view is reached, such as a method, and for paths that no route has."""
+    if response.status_code < 400 or not response.is_json or not prefers_html():
+        return response
+    if _is_page():
         return as_page(response)
-    return response
+    return no_such_page(response) if _is_nowhere() else response
 
 
 @blueprint.after_app_request
