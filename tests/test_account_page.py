@@ -290,7 +290,7 @@ def test_what_was_done_is_said_in_our_own_sentences_only(browser: Browser) -> No
     for odd in ("<b>evil", "", "%00", "__class__"):
         shown = browser.get(f"/account?done={odd}")
         assert_page(shown)
-        assert 'class="notice"' not in shown.text
+        assert 'role="status"' not in shown.text
         assert "evil" not in shown.text
 
 

@@ -109,16 +109,33 @@ def test_s69_closed_stays_closed(make_app: MakeApp) -> None:
     assert count(app, User) == 0
 
 
-def test_an_open_server_needs_no_code(app: Flask, client: FlaskClient) -> None:
+def test_an_open_server_asks_for_no_code_but_takes_one(app: Flask, client: FlaskClient) -> None:
     form = client.get("/signup", headers=BROWSER)
-    assert "required" not in re.findall(r'<input id="invitation"[^>]*>', form.text)[0]
+    (field,) = re.findall(r'<input id="invitation"[^>]*>', form.text)
+    assert "required" not in field
+    shown = re.sub(r"<noscript>.*?</noscript>", "", form.text, flags=re.S)
+    assert field not in shown, "who runs scripts has it put in by the link of a mail"
+    assert 'data-takes="invitation"' in shown
+    assert_page(join(client, invite(app, "invited@example.com"), email="invited@example.com"), 200, MADE)
+    assert log_in(client, "invited@example.com").get_json()["user"]["email_verified"] is True
     assert_page(join(client), 200, MADE)
     assert log_in(client, EMAIL).get_json()["user"]["email_verified"] is False
 
 
-def test_the_code_is_required_where_only_the_invited_may_join(make_app: MakeApp) -> None:
-    form = make_app(signup="invited").test_client().get("/signup", headers=BROWSER)
-    assert " required " in re.findall(r'<input id="invitation"[^>]*>', form.text)[0]
+def test_the_code_is_asked_for_where_it_lets_somebody_in(make_app: MakeApp) -> None:
+    for settings, required in (({"signup": "invited"}, True), ({"signup_domains": "example.com"}, False)):
+        form = make_app(**settings).test_client().get("/signup", headers=BROWSER)
+        assert (" required " in re.findall(r'<input id="invitation"[^>]*>', form.text)[0]) == required
+        assert "<noscript>" not in form.text
+
+
+def test_the_first_field_has_the_focus_and_with_an_error_the_first_wrong_one(client: FlaskClient) -> None:
+    focused = r'<input id="(\w+)"[^>]* autofocus'
+    assert re.findall(focused, client.get("/signup", headers=BROWSER).text) == ["email"]
+    assert re.findall(focused, join(client, email="nobody", last_name="x" * 151).text) == ["email"]
+    assert re.findall(focused, join(client, password="short", password_confirm="short").text) == ["password"]
+    join(client)
+    assert re.findall(focused, join(client).text) == [], "what is wrong with it all stands above the form"
 
 
 def test_no_session_is_left_behind_and_the_first_sign_in_is_no_news(make_app: MakeApp) -> None:

@@ -67,6 +67,7 @@ def render(template: str, status: int = 200, leads_to: str = "", **facts: Any) -
             app_url=settings.app_url,
             password_min_length=settings.password_min_length,
             invited_only=settings.signup == "invited",
+            takes_invitations=settings.signup != "open" or bool(settings.signup_domains),
             language=language,
             device=lambda agent: device(agent, language) or agent or "",
             _=translator(language),

@@ -89,7 +89,7 @@ def send(page: "Page", **fields: str) -> None:
         page.locator(f"#{name}").fill(value)
     form = page.locator("form").filter(has=page.locator(f"#{next(iter(fields))}"))
     with page.expect_navigation():
-        form.locator("button").click()
+        form.locator("button:not([type=button])").click()
 
 
 def press(page: "Page", name: str) -> None:

@@ -80,8 +80,9 @@ def test_a_password_is_reset_by_keyboard_alone(server: Server, person: SignedIn,
     page.keyboard.type(NEW)
     page.keyboard.press("Tab")
     page.keyboard.type(NEW)
+    page.keyboard.press("Tab")  # to the button that shows them
     page.keyboard.press("Tab")
-    assert focused(page) == "BUTTON"
+    assert page.evaluate("document.activeElement.textContent") == "Set this password"
     with page.expect_navigation():
         page.keyboard.press("Enter")
     page.get_by_role("heading", name="Your new password is set").wait_for()
@@ -99,7 +100,7 @@ def test_a_refused_password_keeps_the_token_and_leads_to_the_field(
     for password, repeated in (("password1", "password1"), (NEW, NEW)):
         page.get_by_label("New password", exact=True).fill(password)
         page.get_by_label("New password again").fill(repeated)
-        page.get_by_role("button").click()
+        page.get_by_role("button", name="Set this password").click()
         if password != NEW:
             page.get_by_text("This password is too common.").wait_for()
             assert focused(page) == "password"
@@ -113,7 +114,7 @@ def test_without_javascript_the_token_is_pasted(server: Server, person: SignedIn
     page = new_page(java_script_enabled=False, viewport={"width": 360, "height": 640})
     link = reset_link(server, person.user["email"])
     page.goto(link.partition("#")[0])
-    page.keyboard.press("Tab")
+    assert focused(page) == "token"
     for value in (link.partition("#token=")[2], NEW, NEW):
         page.keyboard.insert_text(value)
         page.keyboard.press("Tab")
@@ -150,15 +151,25 @@ def test_an_account_is_made_by_keyboard_from_an_invitations_link(server: Server,
     assert not page.is_visible("#invitation")
     assert focused(page) == "email"
     assert page.evaluate("document.documentElement.scrollWidth") == 360
-    for typed in ("invited@example.com", PASSWORD, PASSWORD, "Ada", "Lovelace"):
+    for field, typed in {
+        "email": "invited@example.com",
+        "password": PASSWORD,
+        "password_confirm": PASSWORD,
+        "BUTTON": "",  # which shows them
+        "first_name": "Ada",
+        "last_name": "Lovelace",
+    }.items():
+        assert focused(page) == field
         page.keyboard.type(typed)
         page.keyboard.press("Tab")
-    assert focused(page) == "BUTTON"
+    assert page.evaluate("document.activeElement.textContent") == "Make this account"
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Your account", exact=True).wait_for()
     assert page.evaluate("violations") == complaints == []
     body = {"email": "invited@example.com", "password": PASSWORD}
     assert call("POST", f"{server.url}/api/login/", body).status == 200
+    page.goto(f"{server.url}/signup")
+    assert page.locator("#invitation").count() == 0, "nobody needs one here"
 
 
 def test_taking_the_code_out_of_the_address_leaves_what_an_application_asked_for(

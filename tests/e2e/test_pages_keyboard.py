@@ -110,6 +110,45 @@ def test_an_account_is_made_kept_and_deleted_by_keyboard_alone(
     visitor.assert_clean()
 
 
+def test_a_password_is_shown_and_hidden_by_keyboard(server: Server, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.open(f"{server.url}/signup")
+    keyboard = Keyboard(page, server, scripts=True)
+    assert focused(page) == "email"
+    keyboard.tab_to("Show the password")
+    button = page.get_by_role("button", name="Show the password")
+    for key, pressed, kind in (("Enter", "true", "text"), ("Space", "false", "password"), ("Space", "true", "text")):
+        page.keyboard.press(key)
+        assert button.get_attribute("aria-pressed") == pressed
+        assert [page.locator(f"#{name}").get_attribute("type") for name in PASSWORDS] == [kind] * 2
+    page.evaluate("document.forms[0].addEventListener('submit', event => event.preventDefault())")
+    page.evaluate("document.forms[0].noValidate = true")
+    page.locator("#password").press("Enter")
+    assert page.locator("#password").get_attribute("type") == "password", "so that no browser keeps it as a text"
+    without = visit(java_script_enabled=False).open(f"{server.url}/signup")
+    assert not without.get_by_role("button", name="Show the password").is_visible()
+    assert without.locator("#invitation").is_visible(), "the only way for an invitation's code without JavaScript"
+    visitor.assert_clean()
+
+
+PASSWORDS = ("password", "password_confirm")
+
+
+def focused(page: "Page") -> str:
+    return str(page.evaluate(f"{FOCUSED}(document)"))
+
+
+def test_a_double_click_makes_one_account(server: Server, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.open(f"{server.url}/signup")
+    for name, value in {"email": "double@example.com", **dict.fromkeys(PASSWORDS, PASSWORD)}.items():
+        page.locator(f"#{name}").fill(value)
+    page.get_by_role("button", name="Make this account").dblclick()
+    arrived(page, "Your account")
+    assert page.get_by_role("alert").count() == 0
+    visitor.assert_clean()
+
+
 def sign_up(keyboard: Keyboard, email: str) -> None:
     keyboard.enter("Make an account")
     keyboard.fill_in(email=email, password=PASSWORD, password_confirm=PASSWORD, first_name="Ada")
@@ -120,7 +159,7 @@ def sign_up(keyboard: Keyboard, email: str) -> None:
     keyboard.enter("Name")
     keyboard.fill_in(last_name="Lovelace")
     keyboard.told("Your name is saved.")
-    assert keyboard.page.get_by_text(f"You are signed in here as Ada Lovelace ({email}).").is_visible()
+    assert keyboard.page.get_by_text(f"Ada Lovelace ({email})").is_visible()
 
 
 def change_password_and_address(keyboard: Keyboard, changed: str) -> None:

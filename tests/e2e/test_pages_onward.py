@@ -168,6 +168,9 @@ def test_pages_speak_german_and_french_and_fit_narrowly(server: Server, visit: V
 def test_a_brand_of_the_operators_own_takes_the_place_of_ours(server: Server, visit: Visit) -> None:
     visitor = visit()
     page = visitor.open(f"{server.url}/signin")
-    assert page.evaluate("getComputedStyle(document.querySelector('button')).backgroundColor") == "rgb(1, 2, 3)"
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('button:not([type=button])')).backgroundColor")
+        == "rgb(1, 2, 3)"
+    )
     assert page.evaluate("document.querySelector('img').naturalWidth") == 7
     visitor.assert_clean()
