@@ -14,6 +14,7 @@ def test_the_page_says_who_asks_and_names_the_people(standins: StandIns) -> None
         assert page.count('<button name="person"') == len(stand_in.people)
         assert ">Cancel</button>" in page
         assert "<script" not in page
+        assert "--accent" in page, "the look is the hosted pages'"
 
 
 def test_what_the_page_shows_is_escaped(standins: StandIns) -> None:

@@ -2,56 +2,64 @@
 
 import secrets
 from collections.abc import Iterable
+from importlib.resources import files
 
 from flask import Response, make_response, render_template_string
 
 from authserver.testing.standins.authorization import Callback, Request
 from authserver.testing.standins.person import Person
 
+# The look of the server's own pages. It stands in the page itself: a stand-in has no other address to serve it from.
+_STYLE = files("authserver").joinpath("pages/static/page.css").read_text("utf-8")
+
 _LAYOUT = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%s</title>
 <style>
-:root {{ color-scheme: light dark }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 2rem auto; padding: 0 1rem }}
-h1 {{ font-size: 1.5rem; line-height: 1.25; text-wrap: balance }}
-ul {{ list-style: none; padding: 0 }}
-button {{ font: inherit; text-align: left; width: 100%; min-height: 2.75rem; margin: .25rem 0; padding: .5rem 1rem }}
-small {{ display: block }}
+{{ style | safe }}
+.people { padding: 0; list-style: none; }
+.people li { margin-bottom: 0.5rem; }
+.people button { display: block; text-align: left; }
+.people span { display: block; font-weight: 400; }
 </style>
 </head>
 <body>
 <main>
-<h1>{title}</h1>
-{main}
+<h1>%s</h1>
+%s
 </main>
 </body>
 </html>
 """
 
-_CHOOSE = _LAYOUT.format(
-    title="Sign in with {{ label }} (stand-in)",
-    main="""
+
+def _layout(title: str, main: str) -> str:
+    return _LAYOUT % (title, title, main)
+
+
+_CHOOSE = _layout(
+    "Sign in with {{ label }} (stand-in)",
+    """
 <p>The application <strong>{{ request.client_id }}</strong> asks who you are{% if request.scope %}, for
 <em>{{ request.scope }}</em>{% endif %}. Nobody here is real: choose any.</p>
 <form method="post">
-<ul>
+<ul class="people">
 {% for person in people %}
-<li><button name="person" value="{{ person.subject }}">{{ person.name or person.subject }}
-{%- if person.email %}, {{ person.email }}{% endif %}
-{%- if person.role %}<small>{{ person.role }}</small>{% endif %}</button></li>
+<li><button name="person" value="{{ person.subject }}" class="quiet">{{ person.name or person.subject }}
+{%- if person.email %}<span>{{ person.email }}</span>{% endif %}
+{%- if person.role %}<span class="hint">{{ person.role }}</span>{% endif %}</button></li>
 {% endfor %}
 </ul>
-<button name="cancel" value="yes">Cancel</button>
+<button name="cancel" value="yes" class="quiet">Cancel</button>
 </form>""",
 )
 
-_BACK = _LAYOUT.format(
-    title="Back to the application",
-    main="""
+_BACK = _layout(
+    "Back to the application",
+    """
 <form method="post" action="{{ callback.url }}">
 {% for name, value in callback.form.items() %}
 <input type="hidden" name="{{ name }}" value="{{ value }}">
@@ -61,15 +69,15 @@ _BACK = _LAYOUT.format(
 <script nonce="{{ nonce }}">document.forms[0].submit()</script>""",
 )
 
-_ERROR = _LAYOUT.format(title="{{ label }} (stand-in) cannot do that", main="<p>{{ problem }}</p>")
+_ERROR = _layout("{{ label }} (stand-in) cannot do that", '<p class="alert">{{ problem }}</p>')
 
 
 def choose_page(label: str, request: Request, people: Iterable[Person]) -> Response:
-    return _page(render_template_string(_CHOOSE, label=label, request=request, people=people))
+    return _page(_CHOOSE, label=label, request=request, people=people)
 
 
 def error_page(label: str, problem: str) -> Response:
-    return _page(render_template_string(_ERROR, label=label, problem=problem), 400)
+    return _page(_ERROR, 400, label=label, problem=problem)
 
 
 def back(callback: Callback) -> Response:
@@ -79,12 +87,13 @@ def back(callback: Callback) -> Response:
         response.autocorrect_location_header = False
     else:
         nonce = secrets.token_urlsafe(16)
-        response = _page(render_template_string(_BACK, callback=callback, nonce=nonce), script=f"'nonce-{nonce}'")
+        response = _page(_BACK, script=f"'nonce-{nonce}'", callback=callback, nonce=nonce)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _page(html: str, status: int = 200, script: str = "'none'") -> Response:
+def _page(template: str, status: int = 200, script: str = "'none'", **facts: object) -> Response:
+    html = render_template_string(template, style=_STYLE, **facts)
     # No form-action: browsers hold it against the redirect that follows too.
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {script}; frame-ancestors 'none'"
     headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "strict-origin"}
