@@ -15,7 +15,7 @@ from pydantic import Field
 
 from authserver import clock
 from authserver.body import Body, Text, read
-from authserver.dev import offline, pages
+from authserver.dev import documents, offline, pages
 from authserver.dev.hosts import at_public_url
 from authserver.dev.offline import Offline
 from authserver.dev.people import PASSWORD, still_here
@@ -58,6 +58,7 @@ def install(app: Flask, running: Running) -> None:
 
 
 blueprint = Blueprint("home", __name__)
+blueprint.register_blueprint(documents.blueprint)
 
 
 @blueprint.get("/")
@@ -79,6 +80,7 @@ def home() -> ResponseReturnValue:
         people=still_here(),
         password=PASSWORD,
         time=_time(),
+        documents=documents.documents(),
         documented="/docs" in {rule.rule for rule in current_app.url_map.iter_rules()},
     )
 

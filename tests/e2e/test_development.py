@@ -208,6 +208,14 @@ def test_the_pages_look_as_they_should(server: Server, visitor: Visitor, home: "
     home.locator("[data-provider=google]").click()
     home.get_by_role("button", name="Cancel").wait_for()
     photograph(home, "stand-in")
+    home.goto(f"{server.url}/")
+    with visitor.context.expect_page() as opened:
+        home.get_by_role("link", name="Docs").click()
+    for document in ("Frontend", "Settings", "Providers"):
+        opened.value.get_by_role("link", name=document).first.click()
+        opened.value.get_by_role("heading", name=document, level=1).wait_for()
+        photograph(opened.value, f"docs-{document.lower()}")
+        opened.value.get_by_role("link", name="All documents").click()
     visitor.assert_clean()
 
 
