@@ -7,7 +7,7 @@ import pytest
 from authserver.dev.offline import offline_providers
 from authserver.dev.people import TAKEN
 from authserver.oauth.blueprint import enabled_by_name
-from authserver.testing.standins import StandIns, choose
+from authserver.testing.standins import Person, StandIns, choose
 from tests.dev.conftest import Development
 from tests.factories import assert_error
 from tests.providers.redirecting import Flow, parameters
@@ -24,22 +24,46 @@ def test_a_provider_of_which_anything_is_set_is_ones_own() -> None:
     assert not {"google", "github"} & offline_providers(URL, own).keys()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_stand_in_gives_client_tokens_that_sign_in(development: Development, name: str) -> None:
+def outcome(development: Development, name: str, kind: str, person: Person) -> tuple[int, object]:
+    """The status, and the refusal's code or whether the e-mail address counts as verified: None where there is none."""
+    answer = development.sign_in(name, kind, development.client_token(name, kind, person.role))
+    body = answer.get_json()
+    if answer.status_code != 200:
+        return answer.status_code, body["code"]
+    assert body["user"]["email"] == person.email
+    return 200, body["user"]["email_verified"] if person.email else None
+
+
+def promised(role: str) -> tuple[int, object]:
+    """What the person's button says will happen."""
+    if role.startswith("an account's e-mail address"):
+        return 409, "account_exists"
+    if role.startswith("tokens of another application"):
+        return 401, "provider_token_not_valid"
+    if role.startswith("no e-mail address"):
+        return 200, None
+    return 200, not ("unverified" in role or role.startswith("only a further"))
+
+
+def test_everybody_at_every_stand_in_signs_in_as_the_button_says(development: Development) -> None:
+    """In any order: no two of them share an e-mail address, but for those who come with an account's."""
     with development.app.app_context():
-        offered = enabled_by_name()[name].client_tokens
-    for kind in offered:
-        answer = development.sign_in(name, kind, development.client_token(name, kind))
-        assert answer.status_code == 200, answer.text
+        kinds = {name: enabled_by_name()[name].client_tokens for name in NAMES}
+    people = [(name, person) for name, one in development.offline.items() for person in one.people]
+    for name, person in people:
+        if not person.declines and kinds[name]:
+            assert outcome(development, name, kinds[name][-1], person) == promised(person.role), person
+    addresses = [person.email for _, person in people if person.email not in (None, TAKEN)]
+    assert len(addresses) == len(set(addresses))
 
 
 def test_the_stand_ins_people_show_what_can_go_wrong(development: Development) -> None:
     token = development.client_token("google", "access_token", "tokens of another application")
     assert_error(development.sign_in("google", "access_token", token), 401, "provider_token_not_valid")
-    token = development.client_token("google", "access_token", "an account's address")
-    assert development.offline["google"].person("an account's address").email == TAKEN
+    token = development.client_token("google", "access_token", "an account's e-mail address")
+    assert development.offline["google"].person("an account's e-mail address").email == TAKEN
     assert_error(development.sign_in("google", "access_token", token), 409, "account_exists")
-    token = development.client_token("facebook", "access_token", "no address")
+    token = development.client_token("facebook", "access_token", "no e-mail address")
     assert development.sign_in("facebook", "access_token", token).get_json()["user"]["email"] is None
 
 

@@ -69,7 +69,7 @@ def test_a_provider_signs_one_in_and_leaves_nothing_in_the_address_or_in_storage
     here = tab.url.partition("?")[0]
     begin(tab, f"signInWith('google', {{ next: '{here}' }})")
     choose(tab, standins.google.person("verified"))
-    assert tab.user()["email"] == "ada@example.com"
+    assert tab.user()["email"] == "ada@google.example"
     assert tab.js("() => auth.error") is None
     assert tab.page.url == here
     assert tab.js("() => Object.keys(sessionStorage)") == []
@@ -81,7 +81,7 @@ def test_a_provider_signs_one_in_and_leaves_nothing_in_the_address_or_in_storage
     assert stored == "[]", "the verifier was out of storage before it was sent"
     assert visitor.cookie()
     tab.reload()
-    assert tab.user()["email"] == "ada@example.com"
+    assert tab.user()["email"] == "ada@google.example"
 
 
 def test_a_query_and_a_fragment_that_are_not_ours_stay_in_the_address(visitor: Visitor) -> None:
@@ -138,7 +138,7 @@ def test_the_hosted_page_signs_one_in_by_each_way_and_a_logout_ends_its_session(
     tab.page.get_by_role("link", name="Google").click()
     choose(tab, standins.google.person("verified"))
     present = tab.user()
-    assert present["email"] == "ada@example.com"
+    assert present["email"] == "ada@google.example"
 
     begin(tab, "signIn()")
     tab.page.locator('form[action^="/signin/continue"] button').click()

@@ -161,7 +161,7 @@ def test_a_client_token_of_each_offline_provider_signs_in(visitor: Visitor, home
     for name, kind in (("google", "access_token"), ("facebook", "access_token"), ("microsoft", "id_token")):
         home.select_option("#client-provider", name)
         home.select_option("#client-kind", kind)
-        home.select_option("#client-person", label="Edsger Dijkstra, no address")
+        home.select_option("#client-person", label="Edsger Dijkstra, no e-mail address")
         press(home, "Make one")
         wait_for_said(home, "'s stand-in.")
         assert len(home.input_value("#client-text")) > 50

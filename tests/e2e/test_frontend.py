@@ -262,7 +262,7 @@ def test_vite_serves_the_api_under_its_own_host(browser: "Browser", standins: St
             tab.page.locator(f'button[value="{standins.google.person("verified").subject}"]').click()
             tab.page.wait_for_url(f"{proxied.url}/")
             tab.settle()
-            assert tab.user()["email"] == "ada@example.com"
+            assert tab.user()["email"] == "ada@google.example"
             tab.js("() => auth.signIn()")
             tab.page.wait_for_url(f"{server.url}/signin?*")
 

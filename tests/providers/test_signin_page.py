@@ -48,7 +48,7 @@ def person(client: FlaskClient) -> SignedIn:
 def test_each_provider_signs_in_on_the_page(app: Flask, standins: StandIns) -> None:
     for name in standins.each:
         trip = depart(app, standins, name)
-        location = trip.come_back("no address")
+        location = trip.come_back("no e-mail address")
         assert location.startswith(f"{PUBLIC_URL}/signin?")
         assert_leads(trip.browser.get(location), "/account")
         assert trip.browser.session().method == name
@@ -62,7 +62,7 @@ def test_a_sign_in_for_an_application_ends_there(app: Flask, standins: StandIns)
     flow = Flow()
     for name in ("google", "apple"):
         trip = depart(app, standins, name, f"?{flow.query()}")
-        theirs = exchanged(app, trip.finish("no address"), flow)
+        theirs = exchanged(app, trip.finish("no e-mail address"), flow)
         page = trip.browser.session()
         assert claims(theirs.access)["fresh"] == int(page.created_at.timestamp()) + 600
         listed = app.test_client().get("/api/sessions/", headers=theirs.bearer).get_json()
@@ -72,7 +72,7 @@ def test_a_sign_in_for_an_application_ends_there(app: Flask, standins: StandIns)
 
 def test_who_has_to_confirm_comes_back_to_what_they_wanted(app: Flask, standins: StandIns) -> None:
     trip = depart(app, standins, "github", "?then=delete")
-    assert_leads(trip.finish("no address"), "/account/delete")
+    assert_leads(trip.finish("no e-mail address"), "/account/delete")
 
 
 def test_to_a_private_scheme_a_click_leads(app: Flask, standins: StandIns) -> None:
@@ -94,7 +94,7 @@ def assert_page_with_link(status: int, text: str) -> None:
     [
         (None, 401, "declined"),
         ("declines", 401, "declined"),
-        ("an account's address", 409, "account_exists"),
+        ("an account's e-mail address", 409, "account_exists"),
         ("tokens of another", 401, "provider_token_not_valid"),
     ],
 )
@@ -196,12 +196,12 @@ def users(app: Flask) -> list[str]:
 def test_an_identity_is_linked_and_unlinked_on_the_page(app: Flask, standins: StandIns, person: SignedIn) -> None:
     browser = signed_in_on_page(app, person)
     for name in ("google", "apple"):
-        location = depart_to_link(standins, browser, name).come_back("no address")
+        location = depart_to_link(standins, browser, name).come_back("no e-mail address")
         assert location.startswith(f"{PUBLIC_URL}/account?")
         assert_leads(browser.get(location), "/account/identities?done=linked")
     assert counts(app).items() >= {"users": 1, "identities": 2, "sessions": 2}.items()
     trip = depart(app, standins, "apple")
-    assert_leads(trip.finish("no address"), "/account")
+    assert_leads(trip.finish("no e-mail address"), "/account")
     assert person.user["email"] in trip.browser.get("/account").text
     linked = app.test_client().get("/api/identities/", headers=person.bearer).get_json()
     ids = {one["provider"]: one["id"] for one in linked}
@@ -217,7 +217,7 @@ def test_an_identity_is_linked_and_unlinked_on_the_page(app: Flask, standins: St
 
 def test_s35_the_last_way_in_is_not_unlinked(app: Flask, standins: StandIns) -> None:
     trip = depart(app, standins)
-    trip.finish("no address")
+    trip.finish("no e-mail address")
     with app.app_context():
         identity = db.session.query(Identity).one()
     before = everything(app)
@@ -269,7 +269,7 @@ def test_heads_of_pages_begin_and_consume_nothing(app: Flask, standins: StandIns
     assert trip.browser.cookie is None
     assert_leads(trip.browser.get(back), "/account")
     link = depart_to_link(standins, browser)
-    back = link.come_back("no address")
+    back = link.come_back("no e-mail address")
     before = everything(app)
     browser.get(back, method="HEAD")
     assert everything(app) == before

@@ -69,7 +69,7 @@ def ways(app: Flask, standins: StandIns, person: SignedIn) -> list[Way]:
     to_page = depart(app, standins)
     back_at_page = to_page.come_back("verified")
     to_link = depart_to_link(standins, browser)
-    back_at_account = to_link.come_back("no address")
+    back_at_account = to_link.come_back("no e-mail address")
     to_application = redirects.depart(app, standins)
     api = Browser(app)
     api.client = to_application.browser

@@ -162,7 +162,7 @@ def test_s67_a_private_scheme_is_reached_by_a_link_on_every_way(
         browser.sign_in(person.user["email"], query=query),
         Browser(app).post(f"/signup{query}", joining()),
         depart(app, standins, "google", query).finish(),
-        depart(app, standins, "apple", query).finish("no address"),
+        depart(app, standins, "apple", query).finish("no e-mail address"),
     ):
         assert_private(answer.status_code, answer.text)
         assert "Location" not in answer.headers

@@ -110,8 +110,8 @@ def test_githubs_addresses_need_their_scope_and_say_which_is_verified(standins: 
     assert ask(f"{github.url}/api/user/emails", bearer=several) == (
         200,
         [
-            {"email": "katherine@example.org", "primary": False, "verified": True, "visibility": None},
-            {"email": "katherine@example.com", "primary": True, "verified": False, "visibility": "private"},
+            {"email": "katherine@work.github.example", "primary": False, "verified": True, "visibility": None},
+            {"email": "katherine@github.example", "primary": True, "verified": False, "visibility": "private"},
         ],
     )
     assert ask(f"{github.url}/api/user", bearer=several)[1]["email"] is None
@@ -130,7 +130,7 @@ def test_discord_gives_an_address_only_with_its_scope(standins: StandIns) -> Non
     discord = standins.discord
     ada = discord.person("verified")
     url = f"{discord.url}/api/v10/users/@me"
-    assert {"id": ada.subject, "email": "ada@example.com", "verified": True}.items() <= ask(
+    assert {"id": ada.subject, "email": "ada@discord.example", "verified": True}.items() <= ask(
         url, bearer=discord.token(ada)
     )[1].items()
     assert not {"email", "verified"} & ask(url, bearer=discord.token(ada, scope="identify"))[1].keys()

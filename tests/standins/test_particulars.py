@@ -41,7 +41,7 @@ def test_facebooks_limited_login_has_an_issuer_and_keys_of_its_own(standins: Sta
     for slash in ("", "/"):
         assert ask(f"{issuer}/.well-known/openid-configuration{slash}")[1]["issuer"] == issuer
     claims = verified(facebook, facebook.id_token(facebook.person("verified"), nonce="n"))
-    assert (claims["iss"], claims["nonce"], claims["email"]) == (issuer, "n", "ada@example.com")
+    assert (claims["iss"], claims["nonce"], claims["email"]) == (issuer, "n", "ada@facebook.example")
     assert "email_verified" not in claims
 
 
@@ -92,7 +92,7 @@ def test_apple_posts_back_and_tells_a_name_once_to_each_application(standins: St
     first = choose(authorize_url(apple), ada)
     assert (first.url, first.form is not None) == (BACK, True)
     name = {"firstName": "Ada", "lastName": "Lovelace"}
-    assert json.loads(first.parameters["user"]) == {"name": name, "email": "ada@example.com"}
+    assert json.loads(first.parameters["user"]) == {"name": name, "email": "ada@apple.example"}
     assert "user" not in choose(authorize_url(apple), ada).parameters
     other = authorize_url(apple, client_id=apple.other_client_id, scope="name")
     assert json.loads(choose(other, ada).parameters["user"]) == {"name": name}

@@ -43,7 +43,7 @@ def test_the_id_token_is_signed_by_a_published_key_and_says_who_it_is_for(standi
         "sub": stand_in.sub(person),
         "iat": 1_800_000_000,
         "exp": 1_800_000_000 + stand_in.id_token_lifetime,
-        "email": "ada@example.com",
+        "email": f"ada@{name}.example",
     }
     assert expected.items() <= claims.items()
     assert claims.get("nonce") == (None if name == "linkedin" else "a-nonce")

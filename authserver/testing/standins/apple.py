@@ -64,7 +64,7 @@ class Apple(OpenIDStandIn):
                 first_name="Katherine",
                 last_name="Johnson",
                 private_email=True,
-                role="private relay address",
+                role="private relay e-mail address",
             )
         )
 

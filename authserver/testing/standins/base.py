@@ -34,6 +34,7 @@ class Base:
     client_secret: ClassVar[str]
     scope: ClassVar[str]  # of tokens for which none is named
     verified: ClassVar[object] = True  # how the provider spells that it checked an address
+    remark: ClassVar[str] = ""  # on its page, where it does not always pass on that it checked one
     token_prefix: ClassVar[str] = ""
     token_lifetime: ClassVar[int] = 3600
 
@@ -42,7 +43,7 @@ class Base:
         self.now = now
         self.clients = {self.client_id: self.client_secret, self.other_client_id: secrets.token_urlsafe(24)}
         self.grants: dict[str, Grant] = {}
-        self.people = usual_people(self.subject, taken, self.verified)
+        self.people = usual_people(self.subject, f"{self.name}.example", taken, self.verified, self.remark)
 
     def subject(self, number: int) -> str:
         """An id of the provider's kind."""

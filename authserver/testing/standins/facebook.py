@@ -44,6 +44,7 @@ class Facebook(StandIn, Signing):
     other_client_id = "543210987654321"
     client_secret = "b2a1c0d9e8f70615243f5e6d7c8b9a01"
     scope = "email,public_profile"
+    remark = ", but Facebook does not say so: unverified here"
     token_prefix = "EAAB"
     token_lifetime = 60 * 86400
     authorize_path = "/<version>/dialog/oauth"

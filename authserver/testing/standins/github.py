@@ -58,12 +58,12 @@ class GitHub(StandIn):
         self.people.append(
             Person(
                 subject=self.subject(7),
-                email="katherine@example.com",
+                email="katherine@github.example",
                 email_verified=False,
                 first_name="Katherine",
                 last_name="Johnson",
-                other_emails=(("katherine@example.org", True),),
-                role="only a further address is verified",
+                other_emails=(("katherine@work.github.example", True),),
+                role="only a further e-mail address is verified",
             )
         )
 

@@ -49,7 +49,7 @@ class Google(OpenIDStandIn):
                 email_verified=True,
                 first_name="Katherine",
                 last_name="Johnson",
-                role="gmail.com address",
+                role="gmail.com e-mail address",
             ),
             Person(
                 subject=self.subject(8),

@@ -46,6 +46,7 @@ class Microsoft(OpenIDStandIn):
     client_id = "2f4a7d2e-0f4b-4d43-9d0b-0e9a1c2b3d4e"
     other_client_id = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
     client_secret = "Qx8~s3cr3t.of.the.app_0a1b2c3d4e5f6g7h"
+    remark = ", unless an access_token made the account"
     tenant: ClassVar[str] = "common"
     discovery_path = "/<tenant>/v2.0/.well-known/openid-configuration"
     authorize_path = "/<tenant>/oauth2/v2.0/authorize"
@@ -75,7 +76,7 @@ class Microsoft(OpenIDStandIn):
                 email="katherine@outlook.com",
                 first_name="Katherine",
                 last_name="Johnson",
-                role="personal account",
+                role="personal account, unverified e-mail address",
             )
         )
 

@@ -29,40 +29,46 @@ class Person:
         return f"{self.first_name} {self.last_name}".strip()
 
 
-def usual_people(subject: Callable[[int], str], taken: str, verified: object = True) -> list[Person]:
-    """One of each kind; `subject` makes a provider's id of a number, `verified` is how it spells that it checked."""
+def usual_people(
+    subject: Callable[[int], str], domain: str, taken: str, verified: object = True, remark: str = ""
+) -> list[Person]:
+    """Returns one of each kind, with e-mail addresses at the provider's own `domain`: no two providers share one.
+
+    `subject` makes a provider's id of a number, `verified` is how it spells that it checked an e-mail address, and
+    `remark` says where it keeps that to itself.
+    """
     return [
         Person(
             subject=subject(1),
-            email="ada@example.com",
+            email=f"ada@{domain}",
             email_verified=verified,
             first_name="Ada",
             last_name="Lovelace",
-            role="verified address",
+            role=f"verified e-mail address{remark}",
         ),
         Person(
             subject=subject(2),
-            email="grace@example.com",
+            email=f"grace@{domain}",
             email_verified=False,
             first_name="Grace",
             last_name="Hopper",
-            role="unverified address",
+            role="unverified e-mail address",
         ),
-        Person(subject=subject(3), first_name="Edsger", last_name="Dijkstra", role="no address"),
+        Person(subject=subject(3), first_name="Edsger", last_name="Dijkstra", role="no e-mail address"),
         Person(
             subject=subject(4),
             email=taken,
             email_verified=False,
             first_name="Mallory",
-            role="an account's address, unverified",
+            role="an account's e-mail address, unverified: refused",
         ),
         Person(
             subject=subject(5),
-            email="alan@example.com",
+            email=f"alan@{domain}",
             email_verified=verified,
             first_name="Alan",
             last_name="Turing",
-            role="tokens of another application",
+            role="tokens of another application: refused",
             other_application=True,
         ),
         Person(subject=subject(6), first_name="Donald", last_name="Knuth", role="declines", declines=True),
