@@ -1,6 +1,7 @@
 """What the docs say is what the code does, and every code block that can be run is run."""
 
 import configparser
+import itertools
 import json
 import os
 import re
@@ -13,18 +14,23 @@ import click
 import pytest
 
 from authserver.cli import cli
+from authserver.dev.people import PEOPLE, TAKEN
 from authserver.errors import CODES
 from authserver.events.record import Happened
 from authserver.limits import Limit
 from authserver.oauth.registry import enabled_providers
 from authserver.settings import Settings, load
+from authserver.testing.kit import EMAIL
+from authserver.testing.standins import StandIns
 from docs import made
 from docs.made.endpoints import documented_path
-from tests.blocks import ROOT, block
+from tests.blocks import PAGES, ROOT, block
 from tests.conftest import PUBLIC_URL, SECRET, MakeApp, Run
 from tests.factories import sign_up
 from tests.providers.shipped import NAMES, factory, settings_of
 from tests.serving import free_port, served
+
+EXAMPLE = "docs/examples/react/src"
 
 
 def text(name: str) -> str:
@@ -174,11 +180,29 @@ def test_the_readmes_walk_through_runs_as_it_stands(make_app: MakeApp) -> None:
     port = free_port()
     with served(make_app(env="development", public_url=f"http://localhost:{port}"), port) as url:
         script = script.replace("http://localhost:8000", url)
-        output = subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    me, refreshed, refused = map(json.loads, output.stdout.replace("}\n{", "}\n\n{").split("\n\n"))
-    assert (me["email"], me["first_name"]) == ("grace@example.com", "Grace")
-    assert refreshed.keys() == {"access"}
-    assert refused["code"] == "token_not_valid"
+        for _ in range(2):  # the second time Grace has an account
+            ran = subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+            me, refreshed, refused = map(json.loads, ran.stdout.replace("}\n{", "}\n\n{").split("\n\n"))
+            assert (me["email"], me["first_name"]) == ("grace@example.com", "Grace")
+            assert refreshed.keys() == {"access"}
+            assert refused["code"] == "token_not_valid"
+
+
+PERSON = re.compile(r"(?<![\w:.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")  # after a colon it is a password and a host
+
+
+def test_no_two_pages_and_no_two_stand_ins_share_a_person() -> None:
+    """But for those that a development server begins with: any page may log in as one of them."""
+    seeds = {one.email for one in PEOPLE}
+    pages = [*PAGES, *(f"{EXAMPLE}/{path.name}" for path in (ROOT / EXAMPLE).iterdir())]
+    people = {page: set(PERSON.findall(text(page))) - seeds for page in pages}
+    people["docs/plugins.md"].add(EMAIL)  # which its code imports
+    for name, one in StandIns("http://localhost:8000", taken=TAKEN).each.items():
+        people[name] = {person.email for person in one.people if person.email} - seeds
+    assert people["README.md"]
+    assert people["google"]
+    for (page, ones), (other, others) in itertools.combinations(people.items(), 2):
+        assert not ones & others, (page, other)
 
 
 def test_the_readmes_flask_api_takes_our_access_tokens_and_no_others(make_app: MakeApp) -> None:

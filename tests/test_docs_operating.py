@@ -132,9 +132,10 @@ def test_the_guides_purge_deletes_what_is_over(app: Flask, tmp_path: Path, datab
     assert printed == "1 events would be deleted.\n1 events deleted.\n"
 
 
-def test_the_guides_invitation_is_made(tmp_path: Path, database: str) -> None:
-    printed = typed(block("docs/operating.md", "sh", "invitations create"), tmp_path, database)
-    assert printed.startswith(f"{PUBLIC_URL}/signup#token=")
+def test_the_guides_invitation_is_made_and_made_again(tmp_path: Path, database: str) -> None:
+    for _ in range(2):
+        printed = typed(block("docs/operating.md", "sh", "invitations create"), tmp_path, database)
+        assert printed.startswith(f"{PUBLIC_URL}/signup#token=")
 
 
 def test_the_guides_events_are_listed(client: FlaskClient, tmp_path: Path, database: str) -> None:
@@ -150,5 +151,7 @@ def test_people_of_a_django_project_move_here_and_sign_in(client: FlaskClient, t
     assert len((tmp_path / "people.jsonl").read_text().splitlines()) == 2
     printed = typed(block("docs/operating.md", "sh", "users import"), tmp_path, database)
     assert printed.splitlines()[-1] == "2 imported, 0 here already, 0 refused."
+    printed = typed(block("docs/operating.md", "sh", "users import"), tmp_path, database)
+    assert printed.splitlines()[-1] == "0 imported, 2 here already, 0 refused."
     assert log_in(client, "ada@example.com").get_json()["user"]["first_name"] == "Ada"
     assert log_in(client, "charles@example.com").status_code == 401

@@ -11,7 +11,7 @@ from authserver.cli.database import migrate_database
 from authserver.cli.listening import listen, serve
 from authserver.dev import home
 from authserver.dev.offline import offline_providers, settings_of
-from authserver.dev.people import PASSWORD, PEOPLE, seed
+from authserver.dev.people import PASSWORD, PEOPLE, TAKEN, seed
 from authserver.settings import PREFIX, Settings, SettingsError, environment, load
 from authserver.values import is_loopback
 
@@ -24,8 +24,8 @@ authserver {version} in development mode, on {url} ({reach})
   offline    {offline}
 {seeded}
 A first call, from another terminal:
-  curl {url}/api/signup/ -H 'Content-Type: application/json' \\
-    -d '{{"email": "mary@example.com", "password": "somerville 1780", "password_confirm": "somerville 1780"}}'
+  curl {url}/api/login/ -H 'Content-Type: application/json' \\
+    -d '{{"email": "{person}", "password": "{password}"}}'
 
 Ctrl-C stops it.
 """
@@ -94,6 +94,8 @@ def dev(port: int, host: str) -> None:
             providers=", ".join(sorted(settings.providers.keys() - offline)) or "none (docs/providers.md)",
             offline=", ".join(offline) or "none",
             seeded=SEEDED if seeded else "",
+            person=TAKEN,
+            password=PASSWORD,
         )
     )
     serve(serving(app), sockets)

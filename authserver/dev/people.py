@@ -1,6 +1,6 @@
 """The people that a development server begins with, so that there is somebody to sign in as."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Flask
 from sqlalchemy import select
@@ -10,7 +10,7 @@ from authserver.extensions import db
 from authserver.models import User
 
 PASSWORD = "analytical engine"
-TAKEN = "ada@example.org"  # the address that somebody at each stand-in has too, unverified
+TAKEN = "ada@example.org"  # the e-mail address that somebody at each stand-in has too, unverified
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,21 @@ class Seeded:
     email: str
     first_name: str
     last_name: str
-    role: str
     verified: bool = True
     disabled: bool = False
 
+    @property
+    def role(self) -> str:
+        if self.disabled:
+            return "disabled account"
+        return "verified e-mail address" if self.verified else "e-mail address not verified"
 
-# Not @example.com, which the page's examples, ours and the stand-ins' people use.
+
+# The docs log in as them and sign nobody up with their e-mail addresses.
 PEOPLE = (
-    Seeded(TAKEN, "Ada", "Lovelace", "verified address"),
-    Seeded("grace@example.org", "Grace", "Hopper", "address not verified", verified=False),
-    Seeded("charles@example.org", "Charles", "Babbage", "disabled account", disabled=True),
+    Seeded(TAKEN, "Ada", "Lovelace"),
+    Seeded("grace@example.org", "Grace", "Hopper", verified=False),
+    Seeded("charles@example.org", "Charles", "Babbage", disabled=True),
 )
 
 
@@ -49,7 +54,13 @@ def seed(app: Flask) -> bool:
 
 
 def still_here() -> list[Seeded]:
-    """Those who have not been erased, nor changed their address."""
-    addresses = [one.email for one in PEOPLE]
-    found = set(db.session.scalars(select(User.email).where(User.email.in_(addresses))))
-    return [one for one in PEOPLE if one.email in found]
+    """Returns those who have not been erased, nor changed their e-mail address, as they are by now."""
+    rows = db.session.execute(
+        select(User.email, User.email_verified, User.disabled_at).where(User.email.in_([one.email for one in PEOPLE]))
+    )
+    found = {row.email: row for row in rows}
+    return [
+        replace(one, verified=found[one.email].email_verified, disabled=found[one.email].disabled_at is not None)
+        for one in PEOPLE
+        if one.email in found
+    ]

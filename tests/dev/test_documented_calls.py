@@ -1,6 +1,7 @@
 """The calls of README.md and docs/first-minute.md that need no client, typed into a shell against `authserver dev`."""
 
 import json
+import re
 import subprocess
 from typing import Any
 
@@ -28,17 +29,20 @@ def typed(script: str, development: Development) -> Any:
 def test_a_token_of_the_providers_signs_in(development: Development) -> None:
     token = development.client_token("google", "access_token")
     call = filled(block("README.md", "sh", "GOOGLE_TOKEN"), {"GOOGLE_TOKEN": token})
-    assert typed(call, development)["user"]["first_name"] == "Ada"
+    for _ in range(2):
+        assert typed(call, development)["user"]["first_name"] == "Ada"
 
 
 def test_somebody_who_is_there_from_the_beginning_logs_in(development: Development) -> None:
-    answer = typed(block("docs/first-minute.md", "sh", "/api/login/"), development)
-    assert (answer["user"]["email"], set(answer)) == (TAKEN, {"access", "refresh", "user"})
+    for _ in range(2):
+        answer = typed(block("docs/first-minute.md", "sh", "/api/login/"), development)
+        assert (answer["user"]["email"], set(answer)) == (TAKEN, {"access", "refresh", "user"})
 
 
 def test_a_forgotten_password_is_in_the_mailbox(development: Development) -> None:
-    assert "detail" in typed(block("docs/first-minute.md", "sh", "/api/password/forgot/"), development)
-    finish(development.app)
-    mailbox = development.client.get("/mailbox", base_url=development.url).text
-    assert TAKEN in mailbox
-    assert "/password/reset#token=" in mailbox
+    for times in (1, 2):
+        assert "detail" in typed(block("docs/first-minute.md", "sh", "/api/password/forgot/"), development)
+        finish(development.app)
+        mailbox = development.client.get("/mailbox", base_url=development.url).text
+        assert mailbox.count("grace@example.org") >= times
+        assert len(set(re.findall(r"/password/reset#token=([\w-]+)", mailbox))) == times

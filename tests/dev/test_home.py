@@ -1,11 +1,14 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import delete, update
 
 from authserver import clock
 from authserver.app import create_app
 from authserver.dev import home
-from authserver.dev.people import PASSWORD, PEOPLE, TAKEN, seed
+from authserver.dev.people import PASSWORD, PEOPLE, TAKEN, seed, still_here
+from authserver.extensions import db
+from authserver.models import User
 from tests.conftest import MakeApp, MakeSettings
 from tests.dev.conftest import Development
 from tests.factories import assert_error, log_in, sign_up
@@ -46,6 +49,14 @@ def test_the_seeded_people_are_what_their_roles_say(development: Development) ->
         user = log_in(client, person.email, PASSWORD).get_json()["user"]
         assert (user["email_verified"], user["first_name"]) == (person.verified, person.first_name)
     assert_error(log_in(client, disabled.email, PASSWORD), 401, "no_active_account")
+
+
+def test_a_seeded_persons_button_says_what_became_of_them(development: Development) -> None:
+    with development.app.app_context():
+        db.session.execute(update(User).values(email_verified=True, disabled_at=None))
+        db.session.execute(delete(User).where(User.email == TAKEN))
+        db.session.commit()
+        assert [one.role for one in still_here()] == ["verified e-mail address"] * 2
 
 
 def test_people_are_made_in_an_empty_database_alone(make_app: MakeApp) -> None:

@@ -20,13 +20,11 @@ from tests.e2e.page import ADDRESS, ROOT, filled, tool
 from tests.e2e.servers import (
     PATIENCE,
     Server,
-    call,
     developing,
     end,
     listening,
     make_checkout,
     running,
-    sign_up,
     wait_until_expired,
 )
 from tests.factories import PASSWORD
@@ -83,23 +81,24 @@ def test_the_guides_page_runs_as_it_stands(browser: "Browser", server: Server, t
         tab = context.new_page()
         crashes: list[str] = []
         tab.on("pageerror", lambda error: crashes.append(str(error)))
-        with tab.expect_console_message() as said:
-            tab.goto(origin)
-        tab.wait_for_function("document.title === 'Nobody is signed in'")
-        tab.wait_for_function("document.title === 'Signed in as ada@example.com'")
-        assert (said.value.text, crashes) == ("true", [])
+        for _ in range(2):  # at the second visit there is an account, and somebody is signed in
+            with tab.expect_console_message(lambda message: message.type == "log") as said:
+                tab.goto(origin)
+            tab.wait_for_function("document.title === 'Nobody is signed in'")
+            tab.wait_for_function("document.title === 'Signed in as radia@example.com'")
+            assert (said.value.text, crashes) == ("true", [])
 
 
 def test_the_readmes_lines_run_as_they_stand(browser: "Browser", server: Server, tmp_path: Path) -> None:
     lines = block("README.md", "js", "createClient")
-    sign_up(server, email="grace@example.com", password="nanoseconds 1906", password_confirm="nanoseconds 1906")
     assert len(lines.splitlines()) == 3
     script = lines.replace(ADDRESS, server.url) + "document.title = JSON.stringify(auth.user);"
     (tmp_path / "index.html").write_text(f'<link rel="icon" href="data:,"><script type="module">{script}</script>')
     with hosting(tmp_path) as origin, browser.new_context() as context:
         tab = context.new_page()
-        tab.goto(origin)
-        tab.wait_for_function("document.title.includes('grace@example.com')")
+        for _ in range(2):
+            tab.goto(origin)
+            tab.wait_for_function("document.title.includes('ada@example.org')")
 
 
 def test_the_first_minutes_page_signs_in_from_another_origin(
@@ -109,7 +108,6 @@ def test_the_first_minutes_page_signs_in_from_another_origin(
     email, password = "ada@example.org", "analytical engine"
     assert email in page
     assert password in page
-    call("POST", f"{server.url}/api/signup/", {"email": email, "password": password, "password_confirm": password})
     (tmp_path / "index.html").write_text('<link rel="icon" href="data:,">' + page.replace(ADDRESS, server.url))
     port = free_port()
     command = filled(block("docs/first-minute.md", "sh", "http.server"), {"5173": str(port)})
@@ -120,8 +118,9 @@ def test_the_first_minutes_page_signs_in_from_another_origin(
             time.sleep(0.05)
         with browser.new_context() as context:
             tab = context.new_page()
-            tab.goto(f"http://localhost:{port}/")
-            tab.wait_for_function(f"document.title === '{email}'")
+            for _ in range(2):
+                tab.goto(f"http://localhost:{port}/")
+                tab.wait_for_function(f"document.title === '{email}'")
     finally:
         end(process)
 

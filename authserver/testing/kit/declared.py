@@ -9,7 +9,7 @@ from authserver.testing.kit.said import Place, Said, filled
 CLIENT_ID = "client-id-of-this-application"
 CLIENT_SECRET = "client-secret-of-this-application"
 SUBJECT = "subject-100001"
-EMAIL = "ada@example.com"
+EMAIL = "ada@plugin.example"
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
