@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+from tests.files import ROOT as ROOT
+from tests.files import files
+
+PAGES = ["README.md", *(f"docs/{path.name}" for path in files("docs") if path.match("docs/*.md"))]
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.S | re.M)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.blocks import ROOT
 from tests.e2e.page import missing, tool
 from tests.e2e.servers import environment, make_checkout
+from tests.files import files
 
 ENTRANCE = "docs/index.html"
 
@@ -15,7 +16,9 @@ ENTRANCE = "docs/index.html"
 def checkout_of_the_docs(folder: Path) -> Path:
     """A copy, for the command writes what is made from the code into the pages."""
     checkout = make_checkout(folder / "checkout")
-    shutil.copytree(ROOT / "docs", checkout / "docs", ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    for path in files("docs"):
+        (checkout / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, checkout / path.relative_to(ROOT))
     for name in ("README.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, checkout)
     for name in ("authserver", "providers"):

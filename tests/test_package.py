@@ -23,6 +23,7 @@ from tests.blocks import block
 from tests.e2e import servers
 from tests.e2e.page import filled, tool
 from tests.factories import signup_body
+from tests.files import files
 from tests.serving import free_port
 from tests.test_start import PATIENCE, ROOT, gunicorn, production, started, variables
 
@@ -44,8 +45,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source_of_the_wheel(folder: Path) -> Path:
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (path for name in PACKAGES for path in files(name)):
+        (folder / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / path.relative_to(ROOT))
     (folder / "tests").mkdir()
     (folder / "tests" / "__init__.py").touch()  # which must not get in
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "wsgi.py", "gunicorn.conf.py"):
@@ -95,8 +97,7 @@ def tree() -> set[str]:
     return {
         f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, package in PACKAGES.items()
-        for path in (ROOT / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        for path in files(folder)
     }
 
 

@@ -26,6 +26,7 @@ from authserver.passwords import policy
 from tests.conftest import PUBLIC_URL, MakeApp
 from tests.deferred import finish
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
+from tests.files import files
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "en-GB,en;q=0.8"}
 OURS = {**BROWSER, "Origin": PUBLIC_URL}
@@ -378,9 +379,8 @@ def test_everything_that_happens_has_its_words() -> None:
 
 def test_the_docs_name_every_template_and_file() -> None:
     documented = (Path(__file__).parents[1] / "docs" / "operating.md").read_text()
-    for folder in (TEMPLATES, TEMPLATES.parent / "static"):
-        for file in folder.iterdir():
-            assert re.search(rf"`(pages/(static/)?)?{re.escape(file.name)}`", documented), file.name
+    for file in (*files("authserver/pages/templates"), *files("authserver/pages/static")):
+        assert re.search(rf"`(pages/(static/)?)?{re.escape(file.name)}`", documented), file.name
 
 
 def test_everything_on_a_page_is_escaped(make_app: MakeApp) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from authserver.dev.people import TAKEN
+from authserver.cli.server import WELCOME
+from authserver.dev.people import PASSWORD, TAKEN
 from tests.blocks import block
 from tests.deferred import finish
 from tests.dev.conftest import Development
@@ -37,6 +38,13 @@ def test_somebody_who_is_there_from_the_beginning_logs_in(development: Developme
     for _ in range(2):
         answer = typed(block("docs/first-minute.md", "sh", "/api/login/"), development)
         assert (answer["user"]["email"], set(answer)) == (TAKEN, {"access", "refresh", "user"})
+
+
+def test_the_first_call_that_a_start_prints_logs_in(development: Development) -> None:
+    call = WELCOME.partition("from another terminal:\n")[2].partition("\n\n")[0]
+    for _ in range(2):
+        answer = typed(call.format(url=ADDRESS, person=TAKEN, password=PASSWORD), development)
+        assert answer["user"]["email"] == TAKEN
 
 
 def test_a_forgotten_password_is_in_the_mailbox(development: Development) -> None:
