@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.blocks import block
@@ -24,7 +26,9 @@ BLOCKS = {
     "SIMPLE_JWT": block("docs/verifying.md", "python", "SIMPLE_JWT"),
     "jose": block("docs/verifying.md", "js", "jose"),
 }
-# Behind a block of the docs: `verdict` is the user's id, or None where the token is refused as it should be.
+AUTHENTICATION = block("docs/verifying.md", "python", "KeysUnavailable")
+# Behind a block of the docs: `verdict` is the user's id, None where the token is refused as it should be, or
+# "unavailable" where it is neither good nor bad.
 DRIVERS = {
     "joserfc": """
 from joserfc.errors import JoseError
@@ -33,20 +37,24 @@ def verdict(token):
         return user_id(token)
     except (JoseError, ValueError):
         return None
+    except OSError:
+        return "unavailable"
 """,
     "fastapi": """
 from fastapi.testclient import TestClient
 client = TestClient(app)
 def verdict(token):
     answer = client.get("/hello/", headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code in (200, 401), answer
-    return answer.json().get("you_are")
+    assert answer.status_code in (200, 401, 503), answer
+    return "unavailable" if answer.status_code == 503 else answer.json().get("you_are")
 """,
     "SIMPLE_JWT": """
+import sys
 import django
 from django.conf import settings
+sys.path.insert(0, ".")
 settings.configure(
-    SECRET_KEY="not used", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, USE_TZ=True,
+    SECRET_KEY="not used", ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None, ROOT_URLCONF=__name__, USE_TZ=True,
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "rest_framework"],
     REST_FRAMEWORK=REST_FRAMEWORK, SIMPLE_JWT=SIMPLE_JWT,
 )
@@ -61,20 +69,23 @@ def hello(request):
 urlpatterns = [path("hello/", hello)]
 def verdict(token):
     answer = Client().get("/hello/", HTTP_AUTHORIZATION=f"Bearer {token}")
-    assert answer.status_code in (200, 401), answer
-    return answer.json().get("you_are")
+    assert answer.status_code in (200, 401, 503), answer
+    return "unavailable" if answer.status_code == 503 else answer.json().get("you_are")
 """,
     "jose": """
-import { readFileSync } from 'node:fs';
-const verdicts = {};
-for (const [name, token] of Object.entries(JSON.parse(readFileSync(0, 'utf8'))))
-  verdicts[name] = await userId(token).catch(() => null);
-console.log(JSON.stringify(verdicts));
+import { createInterface } from 'node:readline';
+for await (const line of createInterface({ input: process.stdin })) {
+  const verdicts = {};
+  for (const [name, token] of Object.entries(JSON.parse(line)))
+    verdicts[name] = await userId(token).catch((error) => (isOutage(error) ? 'unavailable' : null));
+  console.log(JSON.stringify(verdicts));
+}
 """,
 }
 REPORT = """
 import json, sys
-print(json.dumps({name: verdict(token) for name, token in json.load(sys.stdin).items()}))
+for line in sys.stdin:
+    print(json.dumps({name: verdict(token) for name, token in json.loads(line).items()}), flush=True)
 assert not {"authserver", "flask"} & sys.modules.keys()
 """
 
@@ -86,22 +97,51 @@ def run(command: list[str], folder: Path, given: object = None) -> object:
     return json.loads(done.stdout)
 
 
+@contextmanager
+def program(command: list[str], folder: Path) -> Iterator[Callable[[object], object]]:
+    """A program that prints one line of JSON for each that it is given."""
+    with (
+        (folder / "errors").open("w+") as errors,
+        subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as running,
+    ):
+        assert running.stdin
+        assert running.stdout
+        ask, answers = running.stdin, running.stdout
+
+        def answer(given: object) -> object:
+            print(json.dumps(given), file=ask, flush=True)
+            line = answers.readline()
+            assert line, (folder / "errors").read_text()
+            return json.loads(line)
+
+        watchdog = Timer(60, running.kill)
+        watchdog.start()
+        try:
+            yield answer
+            ask.close()
+            assert running.wait() == 0, (folder / "errors").read_text()
+        finally:
+            watchdog.cancel()
+            running.kill()
+
+
 def command_for(name: str, url: str, folder: Path) -> list[str]:
     """Writes the docs' block and its driver as one program."""
-    assert len([line for line in BLOCKS[name].splitlines() if line.strip()]) <= 21
-    program = BLOCKS[name].replace("http://localhost:8000", url) + DRIVERS[name]
+    assert len([line for line in BLOCKS[name].splitlines() if line.strip()]) <= 32
+    source = BLOCKS[name].replace("http://localhost:8000", url) + DRIVERS[name]
     if name == "jose":
         (folder / "node_modules").symlink_to(installed(NODE))
-        (folder / "verify.mjs").write_text(program)
+        (folder / "verify.mjs").write_text(source)
         return [tool("node"), "verify.mjs"]
-    (folder / "verify.py").write_text(program + REPORT)
+    (folder / "authentication.py").write_text(AUTHENTICATION)  # simplejwt's settings name it
+    (folder / "verify.py").write_text(source + REPORT)
     return [sys.executable, "-I", "verify.py"]
 
 
-@contextmanager
-def tokens(make_app: MakeApp, advance: Callable[[float], None]) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """A server's address, a user's id, and tokens of which only the one named "access" is good."""
-    port = free_port()
+def tokens(make_app: MakeApp, advance: Callable[[float], None], port: int) -> tuple[Flask, str, dict[str, str]]:
+    """A server at the port, a user's id, and tokens of which only the one named "access" is good."""
     development: dict[str, object] = {"env": "development", "public_url": f"http://localhost:{port}"}
     app = make_app(**development)
     person = sign_up(app.test_client())
@@ -124,17 +164,20 @@ def tokens(make_app: MakeApp, advance: Callable[[float], None]) -> Iterator[tupl
     advance(-7200)
     given["expired"] = another()
     advance(7200)
-    with served(app, port) as url:
-        yield url, person.user["id"], given
+    return app, person.user["id"], given
 
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_others_take_our_access_token_and_no_other(
     make_app: MakeApp, advance: Callable[[float], None], tmp_path: Path, name: str
 ) -> None:
-    with tokens(make_app, advance) as (url, user_id, given):
-        verdicts = run(command_for(name, url, tmp_path), tmp_path, given)
-    assert verdicts == {**dict.fromkeys(given), "access": user_id}
+    port = free_port()
+    app, user_id, given = tokens(make_app, advance, port)
+    with program(command_for(name, f"http://localhost:{port}", tmp_path), tmp_path) as verdicts:
+        assert verdicts({"access": given["access"]}) == {"access": "unavailable"}, "our server does not run yet"
+        with served(app, port):
+            assert verdicts(given) == {**dict.fromkeys(given), "access": user_id}
+        assert verdicts({"access": given["access"]}) == {"access": user_id}, "it stopped, and the keys are known"
 
 
 # What simplejwt's own views answer to its documented calls: status and the body's fields, in the order of `calls`.

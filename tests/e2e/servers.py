@@ -98,6 +98,15 @@ def wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
     pytest.fail(f"{process.args!r} {how}; it said:\n{server.log.read_text(errors='replace')}")
 
 
+def wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """For a program that is no server of ours."""
+    until = time.monotonic() + PATIENCE
+    while not listening(port):
+        if time.monotonic() > until or process.poll() is not None:
+            pytest.fail(f"{process.args!r} does not listen; it said:\n{log.read_text(errors='replace')}")
+        time.sleep(0.05)
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     """Ends the process and its children, which are a group of their own, and nobody else."""
     with suppress(ProcessLookupError):
