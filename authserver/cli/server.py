@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from authserver.app import create_app, serving
 from authserver.cli.database import migrate_database
 from authserver.cli.listening import listen, serve
-from authserver.dev import home
+from authserver.dev import home, moving
 from authserver.dev.offline import offline_providers, settings_of
 from authserver.dev.people import PASSWORD, PEOPLE, TAKEN, seed
 from authserver.settings import PREFIX, Settings, SettingsError, environment, load
@@ -84,6 +84,8 @@ def dev(port: int, host: str) -> None:
     app = create_app(settings)
     home.install(app, home.Running(described(settings), offline))
     seeded = seed(app)
+    with app.app_context():
+        moving.catch_up()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     click.echo(
         WELCOME.format(

@@ -4,9 +4,7 @@
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import version
-from threading import Lock
 from typing import Annotated, Literal
 
 from flask import Blueprint, Flask, Response, current_app, jsonify
@@ -15,18 +13,15 @@ from pydantic import Field
 
 from authserver import clock
 from authserver.body import Body, Text, read
-from authserver.dev import documents, offline, pages
+from authserver.dev import documents, moving, offline, pages
 from authserver.dev.hosts import at_public_url
 from authserver.dev.offline import Offline
 from authserver.dev.people import PASSWORD, still_here
-from authserver.errors import ApiError, invalid
+from authserver.errors import ApiError
 from authserver.extensions import current_settings
 from authserver.oauth.blueprint import enabled_by_name
 from authserver.pages.forms import require_own_origin
 from authserver.pages.onward import by_redirect
-
-FURTHEST = timedelta(days=3650)  # from the present
-_moving = Lock()
 
 
 class TimeBody(Body):
@@ -87,14 +82,17 @@ def home() -> ResponseReturnValue:
 
 @blueprint.post("/dev/time")
 def let_pass() -> Response:
-    """Moves the one source of time on, for every check of ours and the stand-ins'; the next start is in the present."""
+    """Moves the one source of time on, for every check of ours and the stand-ins'."""
     require_own_origin()
-    seconds = read(TimeBody).seconds
-    with _moving:
-        moved = clock.offset + timedelta(seconds=seconds)
-        if moved > FURTHEST:
-            raise invalid("seconds", "This is too far from the present: start the server again.")
-        clock.offset = moved
+    moving.let_pass(read(TimeBody).seconds)
+    return jsonify(_time())
+
+
+@blueprint.delete("/dev/time")
+def back_to_now() -> Response:
+    """Brings the time back to the present."""
+    require_own_origin()
+    moving.back_to_now()
     return jsonify(_time())
 
 
@@ -118,7 +116,7 @@ def _running() -> Running:
 
 
 def _time() -> dict[str, object]:
-    return {"now": clock.rfc3339(clock.now()), "offset": int(clock.offset.total_seconds())}
+    return {"now": clock.rfc3339(clock.now()), "offset": int(clock.ahead.total_seconds())}
 
 
 def _client_tokens(offline_ones: Offline) -> dict[str, dict[str, object]]:

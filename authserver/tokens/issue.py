@@ -5,6 +5,7 @@ from uuid import UUID, uuid5
 
 from flask_jwt_extended import create_access_token, create_refresh_token
 
+from authserver import clock
 from authserver.clock import now
 from authserver.extensions import current_settings
 from authserver.tokens.keys import key_ring
@@ -75,4 +76,6 @@ def refresh_token_id(session_id: UUID, generation: int) -> str:
 
 
 def _claims(session_id: UUID, issued: int, expires: int) -> dict[str, object]:
-    return {"sid": str(session_id), "iat": issued, "nbf": issued, "exp": expires}
+    # Others compare these two with their own clocks: a token from the future counts nowhere.
+    begun = issued - int(clock.ahead.total_seconds())
+    return {"sid": str(session_id), "iat": begun, "nbf": begun, "exp": expires}

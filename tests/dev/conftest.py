@@ -30,10 +30,11 @@ class Development:
     def client(self) -> FlaskClient:
         return self.app.test_client()
 
-    def press(self, path: str, body: object, origin: str | None = None) -> TestResponse:
+    def press(self, path: str, body: object, origin: str | None = None, method: str = "POST") -> TestResponse:
         """What a button of the page sends, from the page's own origin or another; "" for none."""
         headers = {"Origin": self.url if origin is None else origin}
-        return self.client.post(path, json=body, base_url=self.url, headers=headers if headers["Origin"] else None)
+        sent = headers if headers["Origin"] else None
+        return self.client.open(path, method=method, json=body, base_url=self.url, headers=sent)
 
     def client_token(self, name: str, kind: str, role: str = "verified") -> str:
         person = self.offline[name].person(role)
@@ -47,7 +48,7 @@ class Development:
 
 @pytest.fixture
 def development(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Development]:
-    monkeypatch.setattr(clock, "offset", timedelta(0))  # and back to it afterwards
+    monkeypatch.setattr(clock, "ahead", timedelta(0))  # and back to it afterwards
     port = free_port()
     url = f"http://localhost:{port}"
     given = variables(database, env="development", public_url=url)

@@ -1,16 +1,20 @@
+import time
 from datetime import timedelta
 
+import jwt
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
+from werkzeug.test import TestResponse
 
 from authserver import clock
 from authserver.app import create_app
-from authserver.dev import home
+from authserver.dev import home, moving
 from authserver.dev.people import PASSWORD, PEOPLE, TAKEN, seed, still_here
 from authserver.extensions import db
-from authserver.models import User
+from authserver.models import RateLimit, Session, User
 from tests.conftest import MakeApp, MakeSettings
 from tests.dev.conftest import Development
+from tests.factories import PASSWORD as FACTORY_PASSWORD
 from tests.factories import assert_error, log_in, sign_up
 
 HOUR = {"seconds": 3600}
@@ -77,23 +81,66 @@ def test_an_hour_that_passes_ends_access_tokens_and_a_day_refresh_tokens(develop
     assert_error(client.post("/api/token/refresh/", json={"refresh": person.refresh}), 401, "token_not_valid")
 
 
+def test_an_api_of_ones_own_takes_the_tokens_of_a_server_that_is_ahead(development: Development) -> None:
+    """Its clock is the real one, as PyJWT's is."""
+    development.press("/dev/time", DAY)
+    token = sign_up(development.client).access
+    key = jwt.PyJWKClient(f"{development.url}/.well-known/jwks.json").get_signing_key_from_jwt(token)
+    claims = jwt.decode(token, key, ["ES256"], audience=development.url, issuer=development.url)
+    assert claims["iat"] <= time.time() < claims["exp"] - 86400
+
+
+def test_back_to_now_keeps_everybody_signed_in(development: Development) -> None:
+    before = sign_up(development.client)
+    development.press("/dev/time", DAY)
+    ahead, browser, form = sign_up(development.client), development.client, {"base_url": development.url}
+    fields = {"email": ahead.user["email"], "password": FACTORY_PASSWORD}
+    assert browser.post("/signin", data=fields, headers={"Origin": development.url}, **form).status_code == 303
+    assert development.press("/dev/time", None, method="DELETE").get_json()["offset"] == 0
+    for person in (before, ahead):
+        assert development.client.get("/api/me/", headers=person.bearer).status_code == 200
+        assert development.client.post("/api/token/refresh/", json={"refresh": person.refresh}).status_code == 200
+    assert browser.get("/account", **form).status_code == 200
+
+
+def test_back_to_now_nothing_waits_for_the_time_that_was_ahead(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the limits, nor a token that was rotated ahead and is handed out again."""
+    app = make_app(refresh_rotation=True, rate_limits="true")
+    client = app.test_client()
+    person = sign_up(client)
+
+    def refresh(token: str) -> TestResponse:
+        return client.post("/api/token/refresh/", json={"refresh": token})
+
+    monkeypatch.setattr(clock, "ahead", timedelta(hours=1))
+    assert refresh(person.refresh).status_code == 200
+    with app.app_context():
+        moving.back_to_now()
+        assert db.session.scalars(select(RateLimit)).all() == []
+        assert db.session.scalars(select(Session.last_used_at)).one() <= clock.now()
+    assert refresh(refresh(person.refresh).get_json()["refresh"]).status_code == 200
+
+
 @pytest.mark.parametrize("origin", ["", "null", "http://localhost:1", "http://127.0.0.1", "https://evil.example.com"])
 def test_what_another_page_sends_moves_no_time_and_gets_no_token(development: Development, origin: str) -> None:
     body = {"provider": "google", "person": development.offline["google"].people[0].subject, "kind": "access_token"}
     assert_error(development.press("/dev/time", HOUR, origin), 403, "origin_not_allowed")
+    assert_error(development.press("/dev/time", None, origin, "DELETE"), 403, "origin_not_allowed")
     assert_error(development.press("/dev/token", body, origin), 403, "origin_not_allowed")
-    assert clock.offset == timedelta(0)
+    assert clock.ahead == timedelta(0)
     assert not development.offline["google"].grants
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 32 * 86400, 1.5, "3600", True, None])
 def test_time_goes_forward_alone_and_a_month_at_most(development: Development, seconds: object) -> None:
     assert_error(development.press("/dev/time", {"seconds": seconds}), 400, "invalid_request", "seconds")
-    assert clock.offset == timedelta(0)
+    assert clock.ahead == timedelta(0)
 
 
 def test_time_does_not_go_past_what_dates_can_say(development: Development) -> None:
-    clock.offset = home.FURTHEST
+    clock.ahead = moving.FURTHEST
     assert_error(development.press("/dev/time", HOUR), 400, "invalid_request", "seconds")
 
 

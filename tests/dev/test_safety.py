@@ -21,6 +21,7 @@ GONE = [
     ("GET", "/mailbox/5a1c7a52-6d0b-4f0e-9a53-2f6f0c1b7e4d"),
     ("GET", "/dev/home.js"),
     ("POST", "/dev/time"),
+    ("DELETE", "/dev/time"),
     ("POST", "/dev/token"),
     ("GET", "/standins/google/.well-known/openid-configuration"),
     ("GET", "/standins/google/o/oauth2/v2/auth"),

@@ -126,6 +126,13 @@ def test_an_hour_passes_in_a_click_and_the_token_comes_back(visitor: Visitor, ho
     press(home, "Who am I?")
     wait_for_said(home, "Sign in again.")
     assert home.get_by_role("button", name="Who am I?").is_disabled()
+    log_in(home)
+    assert float(home.get_attribute("#access-bar", "value") or 0) > 0.9
+    press(home, "Back to now")
+    wait_for_said(home, "It is now again.")
+    assert home.get_by_role("button", name="Back to now").is_disabled()
+    press(home, "Who am I?")
+    wait_for_said(home, "You are Ada")
     visitor.assert_clean(401, 401, 401)
 
 

@@ -53,6 +53,12 @@ async function letPass(seconds) {
   say(status === 200 ? `It is ${seconds === 3600 ? 'an hour' : 'a day'} later, for this server and its stand-ins.` : sentences(body));
 }
 
+async function backToNow() {
+  const { status, body } = await call('DELETE', '/dev/time', { own: true });
+  if (status === 200) setTime(body);
+  say(status === 200 ? 'It is now again.' : sentences(body));
+}
+
 async function logOut() {
   const { status, body } = await call('POST', '/api/logout/', { body: { refresh: tokens().refresh } });
   if (status === 204 || status === 401) hold(null);
@@ -95,6 +101,7 @@ every('[data-copy]', (button) => button.addEventListener('click', async () => {
   await navigator.clipboard.writeText(byId(button.dataset.copy).value).catch(() => document.execCommand('copy'));
   say('Copied.');
 }));
+onClick(byId('back'), backToNow);
 onClick(byId('me'), me);
 onClick(byId('refresh'), refresh);
 onClick(byId('log-out'), logOut);

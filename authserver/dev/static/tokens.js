@@ -3,6 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const KINDS = ['access', 'refresh'];
 let held = null;
+const lifetimes = {}; // in seconds
 let serverIsAhead = 0; // milliseconds
 
 export const tokens = () => held;
@@ -10,7 +11,8 @@ export const serverTime = () => Date.now() + serverIsAhead;
 
 export function setTime({ now, offset }) {
   serverIsAhead = Date.parse(now) - Date.now();
-  byId('moved').textContent = offset ? `, moved on by ${inWords(offset)}; the next start is in the present` : '';
+  byId('moved').textContent = offset ? `, moved on by ${inWords(offset)}` : '';
+  byId('back').disabled = !offset;
   tick();
 }
 
@@ -21,6 +23,8 @@ export function hold(received) {
   for (const id of ['me', 'refresh', 'log-out']) byId(id).disabled = !held;
   if (!held) return;
   for (const kind of KINDS) {
+    // The claim iat is in the real time, whatever the server's is.
+    if (received[kind]) lifetimes[kind] = decoded(received[kind]).exp - serverTime() / 1000;
     byId(`${kind}-text`).value = held[kind];
     byId(`${kind}-claims`).textContent = JSON.stringify(decoded(held[kind]), null, 2);
   }
@@ -46,11 +50,10 @@ function tick() {
   byId('clock').textContent = new Date(serverTime()).toISOString().slice(0, 19).replace('T', ' ');
   if (!held) return;
   for (const kind of KINDS) {
-    const { iat, exp } = decoded(held[kind]);
-    const left = exp - serverTime() / 1000;
+    const left = decoded(held[kind]).exp - serverTime() / 1000;
     byId(`${kind}-left`).textContent = left > 0 ? `${inWords(left)} left` : `expired ${inWords(-left)} ago`;
     byId(`${kind}-left`).classList.toggle('wrong', left <= 0);
-    byId(`${kind}-bar`).value = Math.max(left, 0) / (exp - iat);
+    byId(`${kind}-bar`).value = Math.max(left, 0) / lifetimes[kind];
   }
 }
 
