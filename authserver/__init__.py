@@ -14,12 +14,15 @@ UNPROTECTED = (
 )
 
 
-def create_app() -> "Flask":
+def create_app(*, unsafe_development: bool = False) -> "Flask":
     """The application, configured from the environment and `.env`.
 
     A start that cannot succeed (a wrong setting, a broken provider, a database that is not migrated) prints one
     sentence and raises `SystemExit(3)`. `app.py` is imported here, when called, so that a provider which imports
     `authserver.oauth.provider` loads no Flask.
+
+    `unsafe_development`: serve with AUTHSERVER_ENV=development too, which is refused otherwise. Only for a server that
+    nobody but this machine can reach. The mailbox, the home page and the stand-ins are in `authserver dev` alone.
     """
     from authserver.app import create_app as build
     from authserver.app import serving
@@ -28,7 +31,7 @@ def create_app() -> "Flask":
     if "gunicorn.arbiter" in sys.modules and "authserver.serving.worker" not in sys.modules:
         print(f"authserver: {UNPROTECTED}", file=sys.stderr, flush=True)
     try:
-        return serving(build())
+        return serving(build(unsafe_development=unsafe_development))
     except SettingsError as error:
         print(f"authserver: {error}", file=sys.stderr, flush=True)
         raise SystemExit(CANNOT_START) from None

@@ -15,7 +15,6 @@ from authserver import core, errors, limits, migrations
 from authserver.accounts import flows as accounts
 from authserver.cors import allow_origins
 from authserver.dev.hosts import refuse_foreign_host
-from authserver.dev.mailbox import blueprint as mailbox
 from authserver.disconnects import Damaged
 from authserver.emails import deferred, delivery
 from authserver.emails import flows as emails
@@ -30,7 +29,7 @@ from authserver.oauth.upstream import Upstream
 from authserver.pages import account, signin
 from authserver.passwords import flows as passwords
 from authserver.serving.framing import MOST_BODY
-from authserver.settings import Settings, SettingsError, load
+from authserver.settings import PREFIX, Settings, SettingsError, load
 from authserver.tokens.keys import KeyRing
 from authserver.values import is_loopback
 
@@ -44,6 +43,10 @@ DEFERRED = {
     Deferred.SIGN_UP: accounts.finish_sign_up,
     Deferred.PROVIDER_SIGN_IN: linking.finish_sign_in,
 }
+NOT_FOR_SERVERS = (
+    f"{PREFIX}ENV=development is for `authserver dev` alone: leave it out of .env and of the environment, and set "
+    f"{PREFIX}SECRET_KEY and {PREFIX}PUBLIC_URL as production needs them"
+)
 NOT_MIGRATED = "the database is not up to date: run `authserver migrate`"
 
 
@@ -51,16 +54,21 @@ def create_app(
     settings: Settings | None = None,
     providers: Mapping[str, ProviderFactory] | None = None,
     *,
-    needs_database: bool = False,
+    command: bool = False,
+    unsafe_development: bool = False,
 ) -> Flask:
     """The application; raises `SettingsError` where it cannot start. `providers` stand in for installed ones.
 
-    `needs_database`, as a command does: one that cannot be reached raises its `OperationalError`.
+    `command`: it serves nobody. A database that cannot be reached raises its `OperationalError`.
+    `unsafe_development`: it may be served in development, by `authserver dev` or in a test. Whoever reaches it may
+    guess ten times as much, and every page on their machine may call it.
     """
     if settings is None:
         settings, warnings = load()
         for warning in warnings:
             log.warning(warning)
+    if not (settings.production or command or unsafe_development):
+        raise SettingsError(NOT_FOR_SERVERS)
     app = Flask("authserver", static_folder=None)
     if app.debug and settings.production:
         raise SettingsError("FLASK_DEBUG: debug mode is refused in production, expected it not to be set")
@@ -84,17 +92,16 @@ def create_app(
     app.register_blueprint(core.blueprint)
     if not settings.production:
         app.before_request(refuse_foreign_host)
-        app.register_blueprint(mailbox)
     if settings.pages:
         app.register_blueprint(signin.blueprint)
         app.register_blueprint(account.blueprint)
-    if settings.pages and settings.production:  # in development it is the home page's
+    if settings.pages and settings.production:  # `authserver dev` has its home page there
         app.add_url_rule("/", view_func=signin.entrance)
     enabled = enabled_providers(settings, providers)
     app.extensions["authserver.providers"] = {one.name: one for one in enabled}
     for one in enabled:
         app.register_blueprint(provider_blueprint(one))
-    check_database(app, needs_database)
+    check_database(app, command)
     return app
 
 
@@ -146,7 +153,7 @@ def connect_database(app: Flask, settings: Settings) -> None:
     app.extensions["authserver.keys"] = KeyRing(settings)
 
 
-def check_database(app: Flask, needs_database: bool) -> None:
+def check_database(app: Flask, command: bool) -> None:
     """Refuses a schema that is behind. An unreachable database starts all the same, and answers 503 until it is back:
 
     a worker that is respawned during an outage would otherwise end gunicorn's master.
@@ -162,7 +169,7 @@ def check_database(app: Flask, needs_database: bool) -> None:
         except Damaged as error:
             raise SettingsError(f"the database cannot be used: {errors.database_reason(error)}") from None
         except OperationalError as error:
-            if needs_database:
+            if command:
                 raise
             reason = errors.database_reason(error)
             log.error("The database cannot be reached, requests that need it are answered with 503: %s", reason)

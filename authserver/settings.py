@@ -54,7 +54,7 @@ class Settings(BaseModel):
 
     env: Literal["production", "development"] = "production"
     """`development`, which `authserver dev` sets, makes its own secret, and takes any loopback origin for CORS and
-    address for redirects."""
+    address for redirects. [No other server](operating.md#development) starts in it."""
     secret_key: Secret = Field(repr=False)
     """At least 32 random bytes; a known sample or a short piece repeated is refused. Every purpose derives its own key
     from it."""

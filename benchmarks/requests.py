@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings, _ = load(environment(folder, arguments.database))
         migrate_database(settings)
-        app = create_app(settings)
+        app = create_app(settings, unsafe_development=True)
         tokens = sign_up(app.test_client())
         bare = Flask("bare")
         bare.add_url_rule("/", view_func=lambda: {"hello": "world"})

@@ -137,7 +137,7 @@ def make_app(make_settings: MakeSettings) -> Iterator[MakeApp]:
 
     def make(**changes: object) -> Flask:
         providers = changes.pop("factories", None)
-        apps.append(create_app(make_settings(**changes), providers))  # type: ignore[arg-type]
+        apps.append(create_app(make_settings(**changes), providers, unsafe_development=True))  # type: ignore[arg-type]
         return apps[-1]
 
     yield make

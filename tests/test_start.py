@@ -338,15 +338,13 @@ def test_dev_begins_with_people_once_and_with_stand_ins_for_what_is_not_set(tmp_
             assert found == (200 if first else 404)
 
 
-def test_gunicorn_in_development_has_the_mailbox_and_no_stand_ins(tmp_path: Path) -> None:
-    """Its processes would each have some of their own, that know nothing of the others' codes."""
-    env = variables(tmp_path, ENV="development")
-    assert run("authserver", "migrate", env=env).status == 0
-    with gunicorn(env) as server:
-        server.wait_for("Booting worker")
-        assert b" 200 OK\r\n" in server.send(b"GET /mailbox HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        assert server.call("/api/auth/")[2] == []
-        assert server.call("/standins/google/.well-known/openid-configuration")[0] == 404
+def test_s89_no_other_server_starts_in_development(tmp_path: Path) -> None:
+    """Nor in a folder whose `.env` says so. Others than these two import `wsgi:app` likewise, and so get its status."""
+    (tmp_path / ".env").write_text("AUTHSERVER_ENV=development\n")
+    env = variables(tmp_path)
+    assert "`authserver dev`" in refused_by_gunicorn(env)
+    flask = run("flask", "--app", "wsgi", "run", "--port", str(free_port()), env=env)
+    assert (flask.status, "`authserver dev`" in flask.sentence) == (3, True)
 
 
 def test_dev_refuses_to_serve_production(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def application() -> Iterator[Settings]:
     """A context for flows, on a database that is there and up to date; a flow's refusal ends the command."""
     settings, warnings = load()
     warn(warnings)
-    with create_app(settings, needs_database=True).app_context():
+    with create_app(settings, command=True).app_context():
         try:
             yield settings
         except ApiError as error:

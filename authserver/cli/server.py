@@ -81,7 +81,7 @@ def dev(port: int, host: str) -> None:
     if not is_loopback(host):
         warn([EXPOSED.format(host=host)])
     migrate_database(settings)
-    app = create_app(settings)
+    app = create_app(settings, unsafe_development=True)
     home.install(app, home.Running(described(settings), offline))
     seeded = seed(app)
     with app.app_context():

@@ -1,4 +1,4 @@
-"""What only development has: `app.py` registers the mailbox where AUTHSERVER_ENV is `development`, `authserver dev`
+"""What `authserver dev` serves and no other server: the home page, the mailbox, offline providers, a clock that can be
 
-the rest: the home page, offline providers, a clock that can be moved. Production has no way to it.
+moved. `cli/server.py` adds it to the application; no setting does.
 """

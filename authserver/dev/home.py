@@ -15,6 +15,7 @@ from authserver import clock
 from authserver.body import Body, Text, read
 from authserver.dev import documents, moving, offline, pages
 from authserver.dev.hosts import at_public_url
+from authserver.dev.mailbox import blueprint as mailbox
 from authserver.dev.offline import Offline
 from authserver.dev.people import PASSWORD, still_here
 from authserver.errors import ApiError
@@ -43,11 +44,12 @@ class Running:
 
 
 def install(app: Flask, running: Running) -> None:
-    """Raises `ValueError` in production, whatever led there."""
+    """Adds all that is for development; raises `ValueError` in production, whatever led there."""
     if app.extensions["authserver.settings"].production:
         raise ValueError("the development home is not for production")
     app.extensions["authserver.running"] = running
     app.register_blueprint(blueprint)
+    app.register_blueprint(mailbox)
     for stand_in in running.offline.values():
         app.register_blueprint(stand_in.blueprint())
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from sqlalchemy import select
 
 from authserver.dev import pages
@@ -38,8 +38,7 @@ class Received:
 @blueprint.get("/mailbox")
 def mailbox() -> Response:
     """The mails of this development server."""
-    facts = {"sent": bool(current_settings().mail_url), "home": "home" in current_app.blueprints}
-    return pages.render("mailbox", mails=_received(), **facts)
+    return pages.render("mailbox", mails=_received(), sent=bool(current_settings().mail_url))
 
 
 @blueprint.get(NEW)

@@ -53,7 +53,7 @@ def development(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deve
     url = f"http://localhost:{port}"
     given = variables(database, env="development", public_url=url)
     offline = offline_providers(url, given)
-    app = create_app(load({**given, **settings_of(offline)})[0])
+    app = create_app(load({**given, **settings_of(offline)})[0], unsafe_development=True)
     home.install(app, home.Running("somewhere.db", offline))
     seed(app)
     with served(app, port):

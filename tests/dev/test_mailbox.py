@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from authserver.dev import home
 from authserver.emails.delivery import deliver_due
 from tests.conftest import MakeApp
 from tests.factories import NOBODYS_ID, assert_error, sign_up
@@ -13,7 +14,9 @@ URL = "http://localhost:8000"
 
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
-    return make_app(env="development", public_url=URL)
+    app = make_app(env="development", public_url=URL)
+    home.install(app, home.Running("somewhere.db", {}))
+    return app
 
 
 def ids(text: str) -> list[str]:
