@@ -2,20 +2,16 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask, Response
-from sqlalchemy import make_url
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DatabaseError, OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authserver import core, errors, limits, migrations
+from authserver import core, errors, limits
 from authserver.accounts import flows as accounts
+from authserver.checks import check_database
 from authserver.cors import allow_origins
 from authserver.dev.hosts import refuse_foreign_host
-from authserver.disconnects import Damaged
 from authserver.emails import deferred, delivery
 from authserver.emails import flows as emails
 from authserver.extensions import db, engine_options, jwt, prepare_engine
@@ -47,7 +43,6 @@ NOT_FOR_SERVERS = (
     f"{PREFIX}ENV=development is for `authserver dev` alone: leave it out of .env and of the environment, and set "
     f"{PREFIX}SECRET_KEY and {PREFIX}PUBLIC_URL as production needs them"
 )
-NOT_MIGRATED = "the database is not up to date: run `authserver migrate`"
 
 
 def create_app(
@@ -59,7 +54,7 @@ def create_app(
 ) -> Flask:
     """The application; raises `SettingsError` where it cannot start. `providers` stand in for installed ones.
 
-    `command`: it serves nobody. A database that cannot be reached raises its `OperationalError`.
+    `command`: it serves nobody, and is refused where the database cannot be reached.
     `unsafe_development`: it may be served in development, by `authserver dev` or in a test. Whoever reaches it may
     guess ten times as much, and every page on their machine may call it.
     """
@@ -101,7 +96,7 @@ def create_app(
     app.extensions["authserver.providers"] = {one.name: one for one in enabled}
     for one in enabled:
         app.register_blueprint(provider_blueprint(one))
-    check_database(app, command)
+    check_database(app, settings, command=command)
     return app
 
 
@@ -151,35 +146,3 @@ def connect_database(app: Flask, settings: Settings) -> None:
     with app.app_context():
         app.extensions["authserver.reader"] = prepare_engine(db.engine)
     app.extensions["authserver.keys"] = KeyRing(settings)
-
-
-def check_database(app: Flask, command: bool) -> None:
-    """Refuses a schema that is behind. An unreachable database starts all the same, and answers 503 until it is back:
-
-    a worker that is respawned during an outage would otherwise end gunicorn's master.
-    """
-    with app.app_context():
-        try:
-            if not exists(db.engine):
-                raise SettingsError(NOT_MIGRATED)
-            with db.engine.connect() as connection:
-                if migrations.behind(connection):
-                    raise SettingsError(NOT_MIGRATED)
-            app.extensions["authserver.keys"].signing()
-        except Damaged as error:
-            raise SettingsError(f"the database cannot be used: {errors.database_reason(error)}") from None
-        except OperationalError as error:
-            if command:
-                raise
-            reason = errors.database_reason(error)
-            log.error("The database cannot be reached, requests that need it are answered with 503: %s", reason)
-        except DatabaseError as error:
-            raise SettingsError(f"the database cannot be used: {errors.database_reason(error)}") from None
-        finally:
-            db.engine.dispose()  # no connection is carried over a fork
-
-
-def exists(engine: Engine) -> bool:
-    """Whether there is a database to connect to at all: SQLite would make an empty file."""
-    path = make_url(engine.url).database
-    return engine.dialect.name != "sqlite" or bool(path and Path(path).exists())

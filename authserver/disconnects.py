@@ -40,7 +40,7 @@ def may_repeat_read(error: DBAPIError) -> bool:
 
 def may_repeat_write(error: DBAPIError) -> bool:
     """Tells whether the statement is known not to have been done."""
-    sqlstate, code = getattr(error.orig, "sqlstate", None), _sqlite_code(error.orig)
+    sqlstate, code = getattr(error.orig, "sqlstate", None), sqlite_code(error.orig)
     return error.connection_invalidated and (sqlstate in NOT_DONE or code == sqlite3.SQLITE_READONLY)
 
 
@@ -49,7 +49,7 @@ def drop_useless_connections(engine: Engine) -> None:
 
     @event.listens_for(engine, "handle_error")
     def handle_error(context: ExceptionContext) -> Exception | None:
-        error, code = context.original_exception, _sqlite_code(context.original_exception)
+        error, code = context.original_exception, sqlite_code(context.original_exception)
         if context.connection is not None and (getattr(error, "sqlstate", None) == READ_ONLY or code in RENEWED):
             context.is_disconnect = True
         useless = context.is_disconnect or code in RENEWED
@@ -88,7 +88,7 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _sqlite_code(error: BaseException | None) -> int | None:
+def sqlite_code(error: BaseException | None) -> int | None:
     """SQLite's primary result code, without the higher bits, which say more."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

@@ -62,4 +62,7 @@ def development_secret(instance: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", "secret_key is not text")
-        raise SettingsError(f"{PREFIX}INSTANCE_PATH: cannot keep the development secret there ({reason})") from None
+        raise SettingsError(
+            f"{PREFIX}INSTANCE_PATH: the development secret {path.absolute()} cannot be read or made ({reason}), "
+            "expected a folder that this user may write to"
+        ) from None

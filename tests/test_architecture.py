@@ -47,6 +47,7 @@ ORDER: list[set[str]] = [
     {"pages"},
     {"core"},
     {"dev"},
+    {"checks"},
     {"app"},
     {"cli"},
     {"__main__"},

@@ -346,7 +346,13 @@ def test_a_database_that_is_not_migrated_is_said(run: Run, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("database", "reason"),
-    [("postgresql://postgres@127.0.0.1:1/none", b"the database cannot be used"), ("mysql://x", b"expected postgresql")],
+    [
+        (
+            "postgresql://postgres@127.0.0.1:1/none",
+            b"/none cannot be used: connection failed",
+        ),
+        ("mysql://x", b"expected postgresql"),
+    ],
 )
 def test_a_database_that_cannot_be_used_is_one_sentence_and_status_3(database: str, reason: bytes) -> None:
     output, errors = (process := start(database, "users", "list")).communicate()

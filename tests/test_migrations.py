@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,8 @@ from sqlalchemy import create_engine, make_url, select
 from sqlalchemy.engine import Connection
 
 from authserver import migrations
-from authserver.app import NOT_MIGRATED, create_app
+from authserver.app import create_app
+from authserver.checks import described
 from authserver.cli import database as commands
 from authserver.cli.database import migrate_database
 from authserver.clock import now
@@ -207,7 +209,8 @@ def test_eight_processes_that_migrate_at_once_all_succeed_with_one_key(
     url = new_database()
     statuses, said = script(AT_ONCE, env=production(tmp_path, DATABASE_URL=url))
     assert statuses == [0] * 8, said
-    assert said.count("up to date") == len(said.splitlines()) == 8
+    assert (said.count(": made at "), said.count(": up to date at ")) == (1, 7)
+    assert len(said.splitlines()) == 8
     assert keys(url) == 1
     create_app(settings_for(url))
 
@@ -334,23 +337,27 @@ def test_a_schema_that_is_behind_is_refused_until_it_is_migrated(
     migrate_database(settings)
     key = content(url)["signing_keys"][1]
     next_version(monkeypatch)
-    with pytest.raises(SettingsError, match=NOT_MIGRATED):
+    with pytest.raises(SettingsError, match=r"not up to date \(at 0007, .* needs 9999\): run `authserver migrate`"):
         create_app(settings)
-    migrate_database(settings)
+    assert [str(migrate_database(settings)) for _ in range(2)] == ["migrated from 0007 to 9999", "up to date at 9999"]
     create_app(settings)
     after = content(url)
     assert after["signing_keys"][1] == key, "and the key stays"
     assert any("nickname" in column for column in after["users"][0])
 
 
-def test_a_schema_that_is_newer_serves_the_nodes_that_are_not(
-    new_database: NewDatabase, next_version: Callable[[pytest.MonkeyPatch], None]
+def test_a_schema_that_is_newer_serves_the_nodes_that_are_not_and_is_left_alone(
+    new_database: NewDatabase, next_version: Callable[[pytest.MonkeyPatch], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = settings_for(new_database())
     with pytest.MonkeyPatch.context() as newer:
         next_version(newer)
         migrate_database(settings)
     create_app(settings)
+    made = f"a newer version of authserver made the database {described(settings)}: it is at 9999"
+    assert caplog.messages[-1].startswith(made)
+    with pytest.raises(SettingsError, match=f"^{re.escape(made)}, .* 0007 .*: install that version, or use another"):
+        migrate_database(settings)
 
 
 @pytest.mark.parametrize("table", ["alembic_version", None])
@@ -365,7 +372,7 @@ def test_a_database_without_a_version_is_refused(new_database: NewDatabase, tabl
             metadata.reflect(connection)
             metadata.drop_all(connection)
         connection.commit()
-    with pytest.raises(SettingsError, match=NOT_MIGRATED):
+    with pytest.raises(SettingsError, match="run `authserver migrate`"):
         create_app(settings_for(url))
 
 

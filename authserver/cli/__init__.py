@@ -3,7 +3,6 @@
 import sys
 
 import click
-from sqlalchemy.exc import DBAPIError
 
 from authserver import CANNOT_START
 from authserver.cli.events import events
@@ -35,7 +34,4 @@ def main() -> None:
         cli(prog_name="authserver")
     except SettingsError as error:
         print(f"authserver: {error}", file=sys.stderr)
-    except DBAPIError as error:
-        reason = str(error.orig).strip().partition("\n")[0]
-        print(f"authserver: the database cannot be used: {reason}", file=sys.stderr)
     sys.exit(CANNOT_START)

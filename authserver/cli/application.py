@@ -11,6 +11,7 @@ import click
 
 from authserver.app import create_app
 from authserver.body import email_address
+from authserver.checks import one_sentence
 from authserver.cli.server import warn
 from authserver.errors import ApiError
 from authserver.extensions import db
@@ -32,7 +33,7 @@ def application() -> Iterator[Settings]:
     """A context for flows, on a database that is there and up to date; a flow's refusal ends the command."""
     settings, warnings = load()
     warn(warnings)
-    with create_app(settings, command=True).app_context():
+    with one_sentence(settings), create_app(settings, command=True).app_context():
         try:
             yield settings
         except ApiError as error:

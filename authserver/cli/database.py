@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, text
@@ -10,6 +11,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from authserver import migrations
+from authserver.checks import newer, one_sentence
 from authserver.environment import private_file, private_folder
 from authserver.extensions import engine_options, prepare_engine
 from authserver.settings import Settings, SettingsError
@@ -18,26 +20,45 @@ from authserver.tokens.keys import ensure_key
 PATIENCE = 60  # seconds to wait for another process's migration
 
 
-def migrate_database(settings: Settings) -> None:
+@dataclass(frozen=True)
+class Migrated:
+    """What `migrate_database` did: it brought the schema from one revision to another, or to the same one."""
+
+    before: str | None  # None where there was no schema
+    after: str
+
+    def __str__(self) -> str:
+        if self.before == self.after:
+            return f"up to date at {self.after}"
+        return f"migrated from {self.before} to {self.after}" if self.before else f"made at {self.after}"
+
+
+def migrate_database(settings: Settings) -> Migrated:
     """Creates the database where there is none, brings its schema up to date and makes the first signing key.
 
     One transaction: safe to run at once from several processes, and after a kill.
     """
     with exclusive(settings, create=True) as connection:
-        migrations.upgrade(connection)
+        found = migrations.revisions(connection)
+        if found.unknown:
+            raise SettingsError(f"{newer(settings, found)}: install that version, or use another database")
+        if found.behind:
+            migrations.upgrade(connection)
         ensure_key(connection, settings)
+    return Migrated(found.current, found.newest)
 
 
 @contextmanager
 def exclusive(settings: Settings, *, create: bool = False) -> Iterator[Connection]:
     """A transaction that lets no other migration or key command in beside it."""
-    engine = _engine(settings, create)
-    try:
-        with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
-            migrations.lock(connection)
-            yield connection
-    finally:
-        engine.dispose()
+    with one_sentence(settings):
+        engine = _engine(settings, create)
+        try:
+            with engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+                migrations.lock(connection)
+                yield connection
+        finally:
+            engine.dispose()
 
 
 def _engine(settings: Settings, create: bool) -> Engine:
@@ -52,8 +73,8 @@ def _engine(settings: Settings, create: bool) -> Engine:
                 private_file(path)  # SQLite's own would be as open as the umask says
         except OSError as error:
             raise SettingsError(
-                f"the database cannot be made ({error.strerror}): expected AUTHSERVER_DATABASE_URL or "
-                "AUTHSERVER_INSTANCE_PATH to name a place that may be written to"
+                f"the database {path} cannot be made ({error.strerror}: {error.filename}): expected "
+                "AUTHSERVER_DATABASE_URL or AUTHSERVER_INSTANCE_PATH to name a place that this user may write to"
             ) from None
     engine = create_engine(url, **options)
     prepare_engine(engine, create=create)

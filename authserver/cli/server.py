@@ -4,22 +4,22 @@ import logging
 from importlib.metadata import version
 
 import click
-from sqlalchemy import make_url
 
 from authserver.app import create_app, serving
+from authserver.checks import described, one_sentence
 from authserver.cli.database import migrate_database
 from authserver.cli.listening import listen, serve
 from authserver.dev import home, moving
 from authserver.dev.offline import offline_providers, settings_of
 from authserver.dev.people import PASSWORD, PEOPLE, TAKEN, seed
-from authserver.settings import PREFIX, Settings, SettingsError, environment, load
+from authserver.settings import PREFIX, SettingsError, environment, load
 from authserver.values import is_loopback
 
 WELCOME = """\
 authserver {version} in development mode, on {url} ({reach})
   open       {url}/
   mails      {url}/mailbox
-  database   {database}
+  database   {database} ({migrated})
   providers  {providers}
   offline    {offline}
 {seeded}
@@ -50,8 +50,7 @@ def migrate() -> None:
     """
     settings, warnings = load()
     warn(warnings)
-    migrate_database(settings)
-    click.echo(f"The database is up to date: {described(settings)}")
+    click.echo(f"{described(settings)}: {migrate_database(settings)}")
 
 
 @click.command()
@@ -80,12 +79,13 @@ def dev(port: int, host: str) -> None:
     sockets = listen(host, port)
     if not is_loopback(host):
         warn([EXPOSED.format(host=host)])
-    migrate_database(settings)
+    migrated = migrate_database(settings)
     app = create_app(settings, unsafe_development=True)
     home.install(app, home.Running(described(settings), offline))
-    seeded = seed(app)
-    with app.app_context():
-        moving.catch_up()
+    with one_sentence(settings):
+        seeded = seed(app)
+        with app.app_context():
+            moving.catch_up()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     click.echo(
         WELCOME.format(
@@ -93,6 +93,7 @@ def dev(port: int, host: str) -> None:
             url=settings.public_url,
             reach="this machine only" if is_loopback(host) else f"and whoever reaches {host}",
             database=described(settings),
+            migrated=migrated,
             providers=", ".join(sorted(settings.providers.keys() - offline)) or "none (docs/providers.md)",
             offline=", ".join(offline) or "none",
             seeded=SEEDED if seeded else "",
@@ -101,12 +102,3 @@ def dev(port: int, host: str) -> None:
         )
     )
     serve(serving(app), sockets)
-
-
-def described(settings: Settings) -> str:
-    url = make_url(settings.database_url)
-    return (
-        f"{url.database}"
-        if url.get_backend_name() == "sqlite"
-        else url.set(query={}).render_as_string(hide_password=True)
-    )

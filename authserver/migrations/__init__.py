@@ -1,5 +1,6 @@
-"""The schema's history, and the two things asked of it: bring a database up to date, and is it?"""
+"""The schema's history, and the two things asked of it: bring a database up to date, and where does it stand?"""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
@@ -30,11 +31,29 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(_config(connection), "head")
 
 
-def behind(connection: Connection) -> bool:
-    """Whether migrations are missing. A newer schema is not behind: nodes are replaced one after another."""
+@dataclass(frozen=True)
+class Revisions:
+    """Where a database stands in the history."""
+
+    current: str | None  # None before the first migration
+    known: tuple[str, ...]  # to this version, the newest first
+
+    @property
+    def newest(self) -> str:
+        return self.known[0]
+
+    @property
+    def behind(self) -> bool:
+        """Tells whether migrations are missing."""
+        return self.current is None or self.current in self.known[1:]
+
+    @property
+    def unknown(self) -> bool:
+        """Tells whether a newer version migrated the database."""
+        return self.current is not None and self.current not in self.known
+
+
+def revisions(connection: Connection) -> Revisions:
     script = ScriptDirectory.from_config(_config())
     current = MigrationContext.configure(connection).get_current_revision()
-    if current is None:
-        return True
-    known = [revision.revision for revision in script.walk_revisions()]
-    return current in known[1:]
+    return Revisions(current, tuple(revision.revision for revision in script.walk_revisions()))
