@@ -64,7 +64,8 @@ class Settings(BaseModel):
     """`HS256` when no other service verifies. After a change run `authserver migrate`, which makes a key for it; tokens
     signed before count until they expire."""
     instance_path: Path = Path("instance")
-    """The folder, from the working directory, where the embedded database and the development secret lie."""
+    """The folder, from the working directory, where the embedded database lies, `authserver.db` or in development
+    `development.db`, and the development secret."""
     database_url: DatabaseUrl = Field(repr=False)
     """`postgresql://user:password@host/database` or `sqlite:////absolute/path.db`."""
     redis_url: RedisUrl | None = Field(default=None, repr=False)
@@ -202,7 +203,8 @@ class Settings(BaseModel):
         """What hangs on another setting; what is required in production has no default there."""
         public_url = given.get("public_url") or (DEVELOPMENT_URL if given.get("env") == "development" else None)
         instance = Path(given.get("instance_path") or "instance").absolute()
-        defaults = {"database_url": f"sqlite:///{instance / 'authserver.db'}", "audience": ""}
+        database = instance / ("development.db" if given.get("env") == "development" else "authserver.db")
+        defaults = {"database_url": f"sqlite:///{database}", "audience": ""}
         if public_url:
             defaults["public_url"] = public_url
             with suppress(ValueError):  # what is wrong with it is said by its own check

@@ -98,10 +98,11 @@ def test_defaults_are_the_contracts(folder: Path) -> None:
     }
 
 
-def test_development_needs_no_settings() -> None:
+def test_development_needs_no_settings(folder: Path) -> None:
     chosen = load({"AUTHSERVER_ENV": "development"})[0]
     assert not chosen.production
     assert (chosen.public_url, chosen.audience) == ("http://localhost:8000", "http://localhost:8000")
+    assert chosen.database_url == f"sqlite:///{folder}/instance/development.db", "which production never opens"
     assert len(chosen.secret_key) >= 32
 
 

@@ -7,6 +7,7 @@ import click
 
 from authserver.app import create_app, serving
 from authserver.checks import described, one_sentence
+from authserver.cli.adopting import adopt_former_database
 from authserver.cli.database import migrate_database
 from authserver.cli.listening import listen, serve
 from authserver.dev import home, moving
@@ -50,6 +51,7 @@ def migrate() -> None:
     """
     settings, warnings = load()
     warn(warnings)
+    adopt_former_database(settings)
     click.echo(f"{described(settings)}: {migrate_database(settings)}")
 
 
@@ -79,6 +81,7 @@ def dev(port: int, host: str) -> None:
     sockets = listen(host, port)
     if not is_loopback(host):
         warn([EXPOSED.format(host=host)])
+    adopt_former_database(settings)
     migrated = migrate_database(settings)
     app = create_app(settings, unsafe_development=True)
     home.install(app, home.Running(described(settings), offline))
