@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from authserver import migrations
+from authserver.dev import people
 from authserver.disconnects import Damaged, sqlite_code
 from authserver.errors import database_reason
 from authserver.extensions import db
@@ -38,6 +39,7 @@ def check_database(app: Flask, settings: Settings, *, command: bool) -> None:
             key_ring().signing()
             if not command:
                 _require_writable(db.engine)
+                _require_no_published_password(settings)
         except DBAPIError as error:
             lasting = isinstance(error, Damaged) or sqlite_code(error.orig) in NOT_ALLOWED
             if command or lasting or not isinstance(error, OperationalError):
@@ -82,6 +84,16 @@ def _require_writable(engine: Engine) -> None:
         except OperationalError as error:
             if sqlite_code(error.orig) != sqlite3.SQLITE_BUSY:  # then somebody else writes
                 raise
+
+
+def _require_no_published_password(settings: Settings) -> None:
+    """The example people of `authserver dev` have a password that everybody can read."""
+    if settings.production and (found := people.with_published_password()):
+        raise SettingsError(
+            f"in the database {described(settings)} {' and '.join(found)} can sign in with the password that is "
+            "published for `authserver dev`: use another database in production, or remove them by "
+            "`authserver users erase`"
+        )
 
 
 def newer(settings: Settings, revisions: migrations.Revisions) -> str:

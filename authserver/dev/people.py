@@ -8,6 +8,7 @@ from sqlalchemy import select
 from authserver.accounts import admin
 from authserver.extensions import db
 from authserver.models import User
+from authserver.passwords.hashing import matches
 
 PASSWORD = "analytical engine"
 TAKEN = "ada@example.org"  # the e-mail address that somebody at each stand-in has too, unverified
@@ -64,3 +65,12 @@ def still_here() -> list[Seeded]:
         for one in PEOPLE
         if one.email in found
     ]
+
+
+def with_published_password() -> list[str]:
+    """The e-mail addresses of those who can sign in by it. Only theirs are checked: a hash takes a while."""
+    columns = select(User.email, User.password_hash).where(
+        User.email.in_([one.email for one in PEOPLE]), User.disabled_at.is_(None)
+    )
+    rows = db.session.execute(columns.order_by(User.email)).all()
+    return [str(email) for email, stored in rows if stored and matches(stored, PASSWORD)]
