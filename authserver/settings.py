@@ -38,6 +38,8 @@ from authserver.values import (
 
 PROVIDERS = PREFIX + "PROVIDERS__"
 DEVELOPMENT_URL = "http://localhost:8000"
+# In the instance folder: two names, so that neither opens the other's by accident.
+DEVELOPMENT_DATABASE, PRODUCTION_DATABASE = "development.db", "authserver.db"
 # Of settings that have no default.
 MISSING = {
     "secret_key": "not set, expected at least 32 random bytes, such as the output of `openssl rand -base64 48`",
@@ -203,8 +205,8 @@ class Settings(BaseModel):
         """What hangs on another setting; what is required in production has no default there."""
         public_url = given.get("public_url") or (DEVELOPMENT_URL if given.get("env") == "development" else None)
         instance = Path(given.get("instance_path") or "instance").absolute()
-        database = instance / ("development.db" if given.get("env") == "development" else "authserver.db")
-        defaults = {"database_url": f"sqlite:///{database}", "audience": ""}
+        database = DEVELOPMENT_DATABASE if given.get("env") == "development" else PRODUCTION_DATABASE
+        defaults = {"database_url": f"sqlite:///{instance / database}", "audience": ""}
         if public_url:
             defaults["public_url"] = public_url
             with suppress(ValueError):  # what is wrong with it is said by its own check

@@ -17,7 +17,7 @@ from authserver.app import create_app
 from authserver.cli import cli, server
 from authserver.settings import Settings, SettingsError
 from tests import modes
-from tests.conftest import settings_for, variables
+from tests.conftest import SECRET, settings_for, variables
 
 Prepare = Callable[[Path], None]
 
@@ -146,18 +146,29 @@ def test_a_full_disk_is_said_with_the_path(path: Path, way: str) -> None:
         WAYS[way](path)
 
 
-def test_a_server_starts_while_another_writes(path: Path) -> None:
+def test_a_server_starts_while_another_writes(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         served(path)
+    assert caplog.messages == []
 
 
-def test_the_development_secret_is_said_with_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in an `instance/` that root made."""
+@pytest.mark.parametrize("mode", [0o500, 0o000])
+def test_an_instance_folder_that_root_made_is_said_with_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "instance").mkdir(mode=0o500)
+    monkeypatch.setattr(server, "listen", lambda *_: [])
+    instance = tmp_path / "instance"
+    instance.mkdir(mode=mode)
     env = {name: None for name in os.environ if name.startswith("AUTHSERVER_")}
-    with modes.obeyed():
-        result = CliRunner().invoke(cli, ["dev"], env=env, prog_name="authserver")
-    assert isinstance(result.exception, SettingsError)
-    assert f"{tmp_path}/instance/secret_key cannot be read or made (Permission denied)" in str(result.exception)
+    for arguments, given, sentence in (
+        (["dev"], {}, f"{instance}/secret_key cannot be read or made (Permission denied)"),
+        (["dev"], {"AUTHSERVER_SECRET_KEY": SECRET}, f"database {instance}/development.db cannot be made"),
+        (["users", "list"], {}, f"may not write in the folder {instance}"),
+    ):
+        with modes.obeyed():
+            result = CliRunner().invoke(cli, arguments, env={**env, **given}, prog_name="authserver")
+        assert isinstance(result.exception, SettingsError)
+        assert sentence in str(result.exception)
+    instance.chmod(0o700)

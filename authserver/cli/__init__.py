@@ -22,6 +22,7 @@ def cli() -> None:
     """Sign-in for Python and JavaScript applications.
 
     Settings come from AUTHSERVER_… variables or a .env file in the working directory; docs/settings.md lists them.
+    Without any, commands are for the server of `authserver dev` in the same folder.
     """
 
 

@@ -10,20 +10,17 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from authserver.settings import Settings, SettingsError
+from authserver.settings import DEVELOPMENT_DATABASE, PRODUCTION_DATABASE, Settings, SettingsError
 from authserver.tokens.keys import KeyRing
-
-FORMER, PRESENT = "authserver.db", "development.db"
 
 
 def adopt_former_database(settings: Settings) -> None:
     """Renames the file where it is surely `authserver dev`'s: the secret that lies beside it opens its signing keys."""
     folder = settings.instance_path.absolute()
-    former, present = folder / FORMER, folder / PRESENT
-    if settings.production or settings.database_files[:1] != [present] or present.exists() or not former.exists():
+    former, present = folder / PRODUCTION_DATABASE, folder / DEVELOPMENT_DATABASE
+    if settings.production or settings.database_files[:1] != [present]:
         return
-    secret = folder / "secret_key"
-    if not secret.exists() or secret.read_text() != settings.secret_key or not _opens(settings, former):
+    if os.path.exists(present) or not os.path.exists(former) or not _opens(settings, former):
         return
     try:
         _rename(former, present)
@@ -38,10 +35,12 @@ def adopt_former_database(settings: Settings) -> None:
 def _opens(settings: Settings, path: Path) -> bool:
     ring = KeyRing(settings)
     try:
+        if path.with_name("secret_key").read_text() != settings.secret_key:
+            return False
         with create_engine(f"sqlite:///{path}", poolclass=NullPool).connect() as connection:
             ring.read(connection)
         return bool(ring.signing())
-    except (SettingsError, DBAPIError):
+    except (OSError, UnicodeError, SettingsError, DBAPIError):
         return False
 
 

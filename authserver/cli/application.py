@@ -12,10 +12,10 @@ import click
 from authserver.app import create_app
 from authserver.body import email_address
 from authserver.checks import one_sentence
-from authserver.cli.server import warn
+from authserver.cli.beside import command_settings
 from authserver.errors import ApiError
 from authserver.extensions import db
-from authserver.settings import Settings, load
+from authserver.settings import Settings
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -31,8 +31,7 @@ class Refused(click.ClickException):
 @contextmanager
 def application() -> Iterator[Settings]:
     """A context for flows, on a database that is there and up to date; a flow's refusal ends the command."""
-    settings, warnings = load()
-    warn(warnings)
+    settings = command_settings()
     with one_sentence(settings), create_app(settings, command=True).app_context():
         try:
             yield settings

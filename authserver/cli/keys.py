@@ -3,10 +3,9 @@
 import click
 from sqlalchemy import delete
 
+from authserver.cli.beside import command_settings
 from authserver.cli.database import exclusive
-from authserver.cli.server import warn
 from authserver.models import SigningKey
-from authserver.settings import load
 from authserver.tokens.keys import ensure_key
 
 
@@ -23,8 +22,7 @@ def reset(yes: bool) -> None:
     For a secret that is lost: the keys cannot be read without it. Every token stops counting, so everybody signs in
     again. Running servers take the new key over within a minute; restart them to have it at once.
     """
-    settings, warnings = load()
-    warn(warnings)
+    settings = command_settings()
     if not yes:
         click.confirm("Every token stops counting and everybody is signed out. Go on?", abort=True)
     with exclusive(settings) as connection:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 import click
 
 from authserver.cli.application import as_json, print_json, print_table
-from authserver.cli.server import warn
+from authserver.cli.beside import command_settings
 from authserver.oauth.registry import Enabled, enable, installed
-from authserver.settings import Settings, SettingsError, load
+from authserver.settings import Settings, SettingsError
 
 WRONG = 1  # the exit status where a provider would stop the start
 
@@ -30,8 +30,7 @@ def providers(context: click.Context, as_json: bool) -> None:
 
     Ends with status 1 where one is wrong, which would stop the server's start.
     """
-    settings, warnings = load()
-    warn(warnings)
+    settings = command_settings()
     listed = [_listed(name, settings) for name in sorted(installed().keys() | settings.providers.keys())]
     if as_json:
         for one in listed:

@@ -8,12 +8,13 @@ import click
 from authserver.app import create_app, serving
 from authserver.checks import described, one_sentence
 from authserver.cli.adopting import adopt_former_database
+from authserver.cli.beside import ENV, PUBLIC_URL, command_settings, remember, require_development, warn
 from authserver.cli.database import migrate_database
 from authserver.cli.listening import listen, serve
 from authserver.dev import home, moving
 from authserver.dev.offline import offline_providers, settings_of
 from authserver.dev.people import PASSWORD, PEOPLE, TAKEN, seed
-from authserver.settings import PREFIX, SettingsError, environment, load
+from authserver.settings import environment, load
 from authserver.values import is_loopback
 
 WELCOME = """\
@@ -37,11 +38,6 @@ EXPOSED = (
 )
 
 
-def warn(warnings: list[str]) -> None:
-    for warning in warnings:
-        click.echo(f"authserver: {warning}", err=True)
-
-
 @click.command()
 def migrate() -> None:
     """Create the database or bring it up to date.
@@ -49,8 +45,7 @@ def migrate() -> None:
     Safe to run by several processes at once, and again. On PostgreSQL the database itself is made too where it is
     missing and the user may. The first signing key is made here.
     """
-    settings, warnings = load()
-    warn(warnings)
+    settings = command_settings()
     adopt_former_database(settings)
     click.echo(f"{described(settings)}: {migrate_database(settings)}")
 
@@ -71,10 +66,10 @@ def dev(port: int, host: str) -> None:
     is a stand-in.
     """
     variables = environment()
-    if variables.setdefault(f"{PREFIX}ENV", "development") != "development":
-        raise SettingsError(f"{PREFIX}ENV: `authserver dev` is for development; production is served by gunicorn")
+    require_development(variables)
+    variables[ENV] = "development"
     here = f"http://localhost:{port}"
-    variables.setdefault(f"{PREFIX}PUBLIC_URL", here)
+    variables.setdefault(PUBLIC_URL, here)
     offline = offline_providers(here, variables) if is_loopback(host) else {}
     settings, warnings = load({**variables, **settings_of(offline)})
     warn(warnings)
@@ -89,6 +84,7 @@ def dev(port: int, host: str) -> None:
         seeded = seed(app)
         with app.app_context():
             moving.catch_up()
+    remember(settings)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     click.echo(
         WELCOME.format(
