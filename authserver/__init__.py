@@ -17,9 +17,9 @@ UNPROTECTED = (
 def create_app(*, unsafe_development: bool = False) -> "Flask":
     """The application, configured from the environment and `.env`.
 
-    A start that cannot succeed (a wrong setting, a broken provider, a database that is not migrated) prints one
-    sentence and raises `SystemExit(3)`. `app.py` is imported here, when called, so that a provider which imports
-    `authserver.oauth.provider` loads no Flask.
+    A start that cannot succeed (wrong settings, a broken provider, a database that is not migrated) prints one line for
+    each thing that is wrong and raises `SystemExit(3)`. `app.py` is imported here, when called, so that a provider
+    which imports `authserver.oauth.provider` loads no Flask.
 
     `unsafe_development`: serve with AUTHSERVER_ENV=development too, which is refused otherwise. Only for a server that
     nobody but this machine can reach. The mailbox, the home page and the stand-ins are in `authserver dev` alone.
@@ -33,5 +33,5 @@ def create_app(*, unsafe_development: bool = False) -> "Flask":
     try:
         return serving(build(unsafe_development=unsafe_development))
     except SettingsError as error:
-        print(f"authserver: {error}", file=sys.stderr, flush=True)
+        print(error.report, file=sys.stderr, flush=True)
         raise SystemExit(CANNOT_START) from None

@@ -20,12 +20,12 @@ from authserver.oauth import linking
 from authserver.oauth.blueprint import provider_blueprint
 from authserver.oauth.documents import Documents
 from authserver.oauth.provider import ProviderFactory
-from authserver.oauth.registry import enabled_providers
+from authserver.oauth.registry import enabled_providers, load_all
 from authserver.oauth.upstream import Upstream
 from authserver.pages import account, signin
 from authserver.passwords import flows as passwords
 from authserver.serving.framing import MOST_BODY
-from authserver.settings import PREFIX, Settings, SettingsError, load
+from authserver.settings import PREFIX, Settings, SettingsError
 from authserver.tokens.keys import KeyRing
 from authserver.values import is_loopback
 
@@ -59,7 +59,7 @@ def create_app(
     guess ten times as much, and every page on their machine may call it.
     """
     if settings is None:
-        settings, warnings = load()
+        settings, warnings = load_all()
         for warning in warnings:
             log.warning(warning)
     if not (settings.production or command or unsafe_development):

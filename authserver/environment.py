@@ -1,6 +1,7 @@
 """Where settings come from: the environment, `.env`, and the secret that a development server makes for itself."""
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -8,10 +9,20 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 PREFIX = "AUTHSERVER_"
+NAME = re.compile(r"\w+", re.A)  # of a variable
 
 
 class SettingsError(Exception):
-    """Why the server cannot start, as one sentence for the operator."""
+    """Why the server cannot start, for the operator: one sentence for each thing that is wrong."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+    @property
+    def report(self) -> str:
+        """What a process prints before it ends: a line for each sentence."""
+        return "\n".join(f"authserver: {sentence}" for sentence in self.sentences)
 
 
 def environment() -> dict[str, str]:
@@ -21,7 +32,12 @@ def environment() -> dict[str, str]:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", "it is not UTF-8")
         raise SettingsError(f"the file .env cannot be read: {reason}") from None
-    return {name: value for name, value in both.items() if name.startswith(PREFIX) and value}
+    return {name: value for name, value in both.items() if is_ours(name) and value}
+
+
+def is_ours(name: str) -> bool:
+    """Tells whether a variable is meant for this server, also where its name is not in capitals."""
+    return name.upper().startswith(PREFIX)
 
 
 def private_folder(path: Path) -> None:

@@ -3,22 +3,31 @@
 A sentence of ours names the variable and what is expected of it, never its value.
 """
 
-import difflib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from authserver.environment import PREFIX as PREFIX
 from authserver.environment import SettingsError as SettingsError
 from authserver.environment import development_secret, open_to_others
 from authserver.environment import environment as environment
 from authserver.values import (
+    AppName,
+    Characters,
     DatabaseUrl,
     Domains,
     Folder,
@@ -27,23 +36,28 @@ from authserver.values import (
     Origin,
     Origins,
     PageUrl,
+    Proxies,
     RateLimit,
     RedirectUrls,
     RedisUrl,
     Seconds,
     Secret,
+    Switch,
+    is_private,
     origin,
     require_https,
 )
+from authserver.variables import PROVIDERS as PROVIDERS
+from authserver.variables import providers_of as providers_of
+from authserver.variables import unknown
 
-PROVIDERS = PREFIX + "PROVIDERS__"
 DEVELOPMENT_URL = "http://localhost:8000"
 # In the instance folder: two names, so that neither opens the other's by accident.
 DEVELOPMENT_DATABASE, PRODUCTION_DATABASE = "development.db", "authserver.db"
 # Of settings that have no default.
 MISSING = {
     "secret_key": "not set, expected at least 32 random bytes, such as the output of `openssl rand -base64 48`",
-    "public_url": "not set, expected this server's own address, such as https://auth.example.com",
+    "public_url": "not set, expected this server's own URL, such as https://auth.example.com",
 }
 
 
@@ -94,7 +108,7 @@ class Settings(BaseModel):
     """How long an access token counts."""
     refresh_token_lifetime: Seconds = 86400
     """How long a refresh token counts."""
-    refresh_rotation: bool = False
+    refresh_rotation: Switch = False
     """`true`: each refresh token counts once and a refresh answers with the next one; one that is used again after 10
     seconds ends its session."""
     session_lifetime: Seconds | None = None
@@ -106,9 +120,9 @@ class Settings(BaseModel):
     """How long [what happened](operating.md#audit-events) is kept, a year; what is older is
     [deleted](operating.md#what-is-over)."""
 
-    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    trusted_proxies: Proxies = 0
     """How many proxies in front may be believed when they name the client's address in `X-Forwarded-For`."""
-    rate_limits: bool = True
+    rate_limits: Switch = True
     """`false` for load tests: no [rate limits](operating.md#rate-limits) at all."""
     rate_limit_login_account: RateLimit = "10 per 5 minutes"
     """Password checks of one account by strangers, and by each device that used it before. These defaults are ten
@@ -131,7 +145,7 @@ class Settings(BaseModel):
     """Mails to one e-mail address that nobody has proved to be theirs: so many that strangers ask for, so many that a
     device asks for which used the account before, and so many notices. Erasing the account begins no new count."""
 
-    password_min_length: Annotated[int, Field(ge=1, le=256)] = 8
+    password_min_length: Characters = 8
     """Characters."""
     signup: Literal["open", "invited", "closed"] = "open"
     """`invited`: only with an invitation to that address; `closed`: no new accounts. For providers' first sign-ins
@@ -146,23 +160,23 @@ class Settings(BaseModel):
     """The page that confirms an address, where it is the frontend's and not the server's own."""
     password_reset_url: PageUrl | None = None
     """The page that sets a new password, likewise."""
-    new_device_mail: bool = True
+    new_device_mail: Switch = True
     """Tell people of a sign-in from a browser that they did not use in the last 90 days."""
 
-    mail_url: MailUrl | None = Field(default=None, repr=False)
+    mail_url: MailUrl | None = Field(default=None, repr=False, validate_default=True)
     """`smtp://user:password@host:port` (STARTTLS, which only a URL without a user can do without) or `smtps://…`;
     special characters in the password are percent-encoded. Without it production sends no mail, and development shows
     mails in the console."""
-    mail_insecure: bool = False
+    mail_insecure: Switch = False
     """`true`: the user and password of `AUTHSERVER_MAIL_URL` are sent in clear text to a mail server that offers no
     TLS. Without it that is refused, on this machine too."""
     mail_from: MailFrom | None = None
     """The sender's address; `no-reply@` the public URL's host where none is given."""
-    app_name: Annotated[str, Field(max_length=100)] = ""
+    app_name: AppName = ""
     """What mails and pages call the application; the public URL's host where none is given."""
     app_url: PageUrl | None = None
     """The application, where pages lead when they are done."""
-    pages: bool = True
+    pages: Switch = True
     """`false`: no [pages](endpoints.md#pages) to sign in on and for one's account; those behind the links in mails
     stay, and `/signup` for invitations."""
     template_path: Folder | None = None
@@ -213,22 +227,41 @@ class Settings(BaseModel):
                 defaults["audience"] = origin(public_url)
         return {**defaults, **given}
 
-    @model_validator(mode="after")
-    def _safe(self) -> Self:
-        if self.cookie_samesite == "None" and not self.public_url.startswith("https:"):
-            raise ValueError(f"{PREFIX}COOKIE_SAMESITE: None needs https in {PREFIX}PUBLIC_URL, expected Lax or Strict")
-        if self.production:
-            require_https(PREFIX + "PUBLIC_URL", self.public_url)
-            for name in ("email_verify_url", "password_reset_url", "app_url"):
-                require_https(f"{PREFIX}{name.upper()}", getattr(self, name) or self.public_url)
-            for url in self.redirect_urls:
-                if url.lower().startswith("http:"):
-                    require_https(f"{PREFIX}REDIRECT_URLS", url)
-            if self.email_verification == "required" and not self.mail_url:
-                raise ValueError(f"{PREFIX}MAIL_URL: not set, and {PREFIX}EMAIL_VERIFICATION=required needs it")
-            if "*" in self.cors_origins:
-                raise ValueError(f"{PREFIX}CORS_ORIGINS: * is refused in production, expected exact origins")
-        return self
+    # Each of these sees the settings above its own, those that are right: so that all that is wrong is found at once.
+
+    @field_validator("public_url", "redirect_urls", "email_verify_url", "password_reset_url", "app_url")
+    @classmethod
+    def _production_needs_https(cls, value: str | tuple[str, ...] | None, info: ValidationInfo) -> object:
+        urls = (value,) if isinstance(value, str) else value or ()
+        if info.data.get("env") == "production":
+            for url in urls:
+                if not is_private(url):
+                    require_https(url)
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _production_names_its_origins(cls, value: tuple[str, ...], info: ValidationInfo) -> object:
+        if "*" in value and info.data.get("env") == "production":
+            raise ValueError("* is refused in production, expected exact origins, such as https://app.example.com")
+        return value
+
+    @field_validator("cookie_samesite")
+    @classmethod
+    def _none_needs_https(cls, value: str, info: ValidationInfo) -> object:
+        if value == "None" and info.data.get("public_url", "").startswith("http:"):
+            raise ValueError(f"None needs https in {PREFIX}PUBLIC_URL, expected Lax or Strict")
+        return value
+
+    @field_validator("mail_url")
+    @classmethod
+    def _verification_needs_mail(cls, value: str | None, info: ValidationInfo) -> object:
+        needed = info.data.get("env") == "production" and info.data.get("email_verification") == "required"
+        if needed and not value:
+            raise ValueError(
+                f"not set, and {PREFIX}EMAIL_VERIFICATION=required needs it, expected smtp://user:password@host:port"
+            )
+        return value
 
     def derived_keys(self, purpose: str) -> list[bytes]:
         """32 bytes for one purpose, of the present secret first and of the previous one where it is set (RFC 5869)."""
@@ -239,53 +272,61 @@ class Settings(BaseModel):
         ]
 
 
+KNOWN = sorted(Settings.model_fields.keys() - {"providers"})
+
+
 def load(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
-    """The settings and what the operator should be warned of; raises `SettingsError`."""
-    values: dict[str, Any] = {}
-    providers: dict[str, dict[str, str]] = {}
-    warnings = []
-    known = Settings.model_fields.keys() - {"providers"}
-    for variable, value in (environment() if variables is None else variables).items():
-        name = variable.removeprefix(PREFIX).lower()
-        if variable.startswith(PROVIDERS):
-            provider, _, option = variable.removeprefix(PROVIDERS).partition("__")
-            providers.setdefault(provider.lower(), {})[option] = value
-        elif name in known:
-            values[name] = value
-        else:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; the nearest known name is {PREFIX}{near[0].upper()}" if near else ""
-            warnings.append(f"{variable} is not a setting of authserver and is ignored{hint}")
+    """The settings and what the operator should be warned of; raises `SettingsError` with all that is wrong."""
+    given = environment() if variables is None else variables
+    names = {variable.removeprefix(PREFIX).lower(): value for variable, value in given.items()}
+    values: dict[str, Any] = {name: names[name] for name in KNOWN if name in names}
+    wrong, ignored = unknown(given, KNOWN)
     try:
         if values.get("env") == "development" and "secret_key" not in values:
             values["secret_key"] = development_secret(Path(values.get("instance_path", "instance")))
-        settings = Settings(**values, providers=providers)
-        if settings.production and not settings.mail_url:
-            warnings.append(f"{PREFIX}MAIL_URL is not set: no mail is sent, so nobody can reset a password")
-            if settings.must_verify:
-                warnings.append(
-                    f"{PREFIX}MAIL_URL is not set, and {PREFIX}SIGNUP_DOMAINS asks for verified e-mail addresses: "
-                    "nobody can sign up with a password but by an invitation"
-                )
-        if settings.production and not settings.rate_limits:
-            warnings.append(f"{PREFIX}RATE_LIMITS is false: nothing limits the guessing of passwords")
-        if settings.production and settings.mail_insecure:
-            warnings.append(f"{PREFIX}MAIL_INSECURE is true: the mail server may get its password in clear text")
-        if any(open_to_others(path) for path in settings.database_files):
-            warnings.append(
-                f"{PREFIX}DATABASE_URL: every user of this machine may read the database's file, "
-                "expected mode 0600 (chmod 600), also of those beside it that end in -wal and -shm"
-            )
-        return settings, warnings
+    except SettingsError as error:
+        wrong += error.sentences
+    try:
+        settings = Settings(**values, providers=providers_of(given))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        message = (
-            first["msg"]
-            .removeprefix("Value error, ")
-            .replace("Input should be", "expected")
-            .replace("String should have", "expected")
+        wrong += _sentences(error, production=values.get("env", "production") == "production")
+    if wrong:
+        raise SettingsError(*wrong, *ignored)
+    return settings, [*ignored, *_warnings(settings)]
+
+
+def _sentences(error: ValidationError, *, production: bool) -> list[str]:
+    """One for each setting. What is missing is named in production alone: in development it was given a value."""
+    found = {}
+    for one in error.errors(include_url=False, include_input=False):
+        name = str(one["loc"][0])
+        if one["type"] == "missing":
+            message = MISSING[name]
+        elif one["type"] == "literal_error":
+            message = f"expected {one['ctx']['expected']}".replace("'", "")
+        else:
+            message = one["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        if production or one["type"] != "missing":
+            found[name] = f"{PREFIX}{name.upper()}: {message}"
+    return list(found.values())
+
+
+def _warnings(settings: Settings) -> list[str]:
+    warnings = []
+    if settings.production and not settings.mail_url:
+        warnings.append(f"{PREFIX}MAIL_URL is not set: no mail is sent, so nobody can reset a password")
+        if settings.must_verify:
+            warnings.append(
+                f"{PREFIX}MAIL_URL is not set, and {PREFIX}SIGNUP_DOMAINS asks for verified e-mail addresses: "
+                "nobody can sign up with a password but by an invitation"
+            )
+    if settings.production and not settings.rate_limits:
+        warnings.append(f"{PREFIX}RATE_LIMITS is false: nothing limits the guessing of passwords")
+    if settings.production and settings.mail_insecure:
+        warnings.append(f"{PREFIX}MAIL_INSECURE is true: the mail server may get its password in clear text")
+    if any(open_to_others(path) for path in settings.database_files):
+        warnings.append(
+            f"{PREFIX}DATABASE_URL: every user of this machine may read the database's file, "
+            "expected mode 0600 (chmod 600), also of those beside it that end in -wal and -shm"
         )
-        if first["loc"]:
-            name = str(first["loc"][0])
-            message = f"{PREFIX}{name.upper()}: {MISSING[name] if first['type'] == 'missing' else message}"
-        raise SettingsError(message) from None
+    return warnings

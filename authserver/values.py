@@ -2,16 +2,16 @@
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from importlib.util import find_spec
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 from limits import RateLimitItem, parse_many
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 LOOPBACK_NAMES = {"localhost.localdomain", "ip6-localhost", "ip6-loopback"}  # as /etc/hosts has them
 LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.\d{1,3}){3}|::1")
@@ -35,6 +35,18 @@ MAIL_URL = re.compile(
 SENDER = re.compile(r"(?!.*=\?)[\w.!#$%&'*+/=?^`{|}~-]+@([\w.-]+|\[[\w.:]+\])", re.A)
 # An application's own scheme is its domain name turned round (RFC 8252 §7.1), so no browser's scheme is one.
 PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:/[^#\\]*", re.I)
+
+
+def expecting(text: str) -> WrapValidator:
+    """Says in these words what the setting expects, instead of in the library's or in those for a part of it."""
+
+    def validate(value: Any, rest: Callable[[Any], Any]) -> Any:
+        try:
+            return rest(value)
+        except ValueError:
+            raise ValueError(f"expected {text}") from None
+
+    return WrapValidator(validate)
 
 
 def _split(value: object) -> object:
@@ -87,7 +99,7 @@ def base_url(value: str) -> str:
     except ValueError:
         plain = False
     if not plain or parts.scheme not in ("http", "https") or not URL_BYTES.fullmatch(value):
-        raise ValueError("expected an address such as https://auth.example.com")
+        raise ValueError("expected a URL, such as https://auth.example.com")
     return value.rstrip("/")
 
 
@@ -120,7 +132,7 @@ def redirect_url(value: str) -> str:
     except ValueError:
         web = None
     if not private and not web:
-        raise ValueError("expected addresses such as https://app.example.com/signed-in, comma-separated")
+        raise ValueError("expected a URL, such as https://app.example.com/signed-in")
     return value
 
 
@@ -163,7 +175,7 @@ def _page_url(value: str) -> str:
 
 def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", value.lower()) for value in values):
-        raise ValueError("expected domains such as example.com, comma-separated")
+        raise ValueError("expected domains, comma-separated, such as example.com,example.org")
     return tuple(value.lower() for value in values)
 
 
@@ -220,21 +232,21 @@ def _rate_limit(value: str) -> str:
 
 def _folder(value: Path) -> Path:
     if not value.is_dir():
-        raise ValueError("expected a folder that is there")
+        raise ValueError("expected the path of a folder that is there, such as /etc/authserver/templates")
     return value
 
 
 def _mail_from(value: str) -> str:
     value = value.strip()
     if not SENDER.fullmatch(value):
-        raise ValueError("expected one address, such as no-reply@example.com")
+        raise ValueError("expected one e-mail address, such as no-reply@example.com")
     return value
 
 
-def require_https(name: str, url: str) -> None:
-    """Raises `ValueError` for an address that production may not use."""
-    if not url.startswith("https://") and not is_loopback(urlsplit(url).hostname):
-        raise ValueError(f"{name}: production needs https, expected an address such as https://auth.example.com")
+def require_https(url: str) -> None:
+    """Raises `ValueError` for a URL that production may not use."""
+    if not url.lower().startswith("https://") and not is_loopback(urlsplit(url).hostname):
+        raise ValueError("production needs https, expected a URL such as https://auth.example.com")
 
 
 Origin = Annotated[str, AfterValidator(origin)]
@@ -242,19 +254,25 @@ Origins = Annotated[
     tuple[str, ...],
     BeforeValidator(_split),
     AfterValidator(lambda values: tuple(one if one == "*" else origin(one) for one in values)),
+    expecting("origins (scheme://host[:port] without a path), comma-separated, such as https://app.example.com"),
 ]
 RedirectUrls = Annotated[
     tuple[str, ...],
     BeforeValidator(_split),
     AfterValidator(lambda values: tuple(redirect_url(one) for one in values)),
+    expecting("URLs, comma-separated, such as https://app.example.com/signed-in"),
 ]
-PageUrl = Annotated[str, AfterValidator(_page_url)]
+PageUrl = Annotated[str, AfterValidator(_page_url), expecting("a page's URL, such as https://app.example.com/page")]
 Domains = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_domains)]
 RateLimit = Annotated[str, AfterValidator(_rate_limit)]
 Secret = Annotated[str, AfterValidator(_secret)]
-Seconds = Annotated[int, Field(ge=1, le=10 * 365 * 86400)]
+Seconds = Annotated[int, Field(ge=1, le=10 * 365 * 86400), expecting("seconds, such as 300 (at most ten years)")]
+Proxies = Annotated[int, Field(ge=0, le=10), expecting("a number of proxies from 0 to 10, such as 1")]
+Characters = Annotated[int, Field(ge=1, le=256), expecting("a number of characters from 1 to 256, such as 8")]
+Switch = Annotated[bool, expecting("true or false")]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 MailFrom = Annotated[str, AfterValidator(_mail_from)]
 MailUrl = Annotated[str, AfterValidator(_mail_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+AppName = Annotated[str, Field(max_length=100), expecting("at most 100 characters, such as Acme")]
 Folder = Annotated[Path, AfterValidator(_folder)]

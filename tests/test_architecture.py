@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # folder right under authserver/; a new one has to be given its place here.
 ORDER: list[set[str]] = [
     {"serving"},  # beside gunicorn: its configuration is read where there is no application yet
-    {"environment", "values"},
+    {"environment", "values", "variables"},
     {
         "settings",
         "errors",

@@ -368,7 +368,7 @@ def test_the_interface_that_authors_import_loads_neither_the_server_nor_a_databa
     assert "authserver.oauth.provider" in loaded
     assert not heavy & loaded
     ours = {name for name in loaded if name.startswith("authserver.")}
-    modules = {"authserver.clock", "authserver.environment", "authserver.settings", "authserver.values"}
+    modules = {f"authserver.{name}" for name in ("clock", "environment", "settings", "values", "variables")}
     assert ours == {"authserver.oauth", "authserver.oauth.provider"} | modules
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import authserver
 from authserver.app import create_app
+from authserver.cli import cli
 from authserver.cli.database import migrate_database
 from authserver.settings import Settings, SettingsError, load
 from tests.conftest import PUBLIC_URL, SECRET
@@ -339,17 +342,73 @@ def test_settings_that_were_taken_show_no_secret_when_they_are_printed() -> None
     assert CANARY not in f"{chosen!r} {chosen}"
 
 
+def refusals(variables: dict[str, str] | None) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as raised:
+        load(variables)
+    assert CANARY not in str(raised.value)
+    return raised.value.sentences
+
+
+def named(sentences: tuple[str, ...]) -> list[str]:
+    """The settings that they are about."""
+    return [sentence.partition(": ")[0].removeprefix("AUTHSERVER_") for sentence in sentences]
+
+
+def test_what_production_needs_and_lacks_is_named() -> None:
+    for given_names in ((), ("PUBLIC_URL",), ("SECRET_KEY",)):
+        sentences = refusals({f"AUTHSERVER_{name}": REQUIRED[f"AUTHSERVER_{name}"] for name in given_names})
+        assert named(sentences) == [name for name in ("SECRET_KEY", "PUBLIC_URL") if name not in given_names]
+        for sentence in sentences:
+            assert ": not set, expected " in sentence
+
+
+def test_all_that_is_wrong_is_named_at_once_each_in_a_sentence() -> None:
+    """Also what hangs on another setting."""
+    wrong = {
+        "CORS_ORIGINS": "*",
+        "REDIRECT_URLS": f"http://{CANARY}.example.com/in",
+        "ACCESS_TOKEN_LIFETIME": CANARY,
+        "EMAIL_VERIFICATION": "required",
+        "PASSWORD_RESET_URL": f"http://{CANARY}.example.com/reset",
+        "APP_URL": CANARY,
+        "PAGES": CANARY,
+        "PROVIDERS_GOOGLE_CLIENT_ID": CANARY,
+    }
+    sentences = refusals({"AUTHSERVER_SECRETKEY": CANARY, **{f"AUTHSERVER_{name}": one for name, one in wrong.items()}})
+    assert sorted(named(sentences[:-1])) == sorted(
+        {*wrong, "SECRET_KEY", "PUBLIC_URL", "MAIL_URL"} - {"EMAIL_VERIFICATION"}
+    )
+    assert sentences[-1].endswith("is ignored; did you mean AUTHSERVER_SECRET_KEY?"), "which is what made one missing"
+
+
+def test_in_development_what_is_missing_is_not_said_beside_what_is_wrong(folder: Path) -> None:
+    assert named(refusals({"AUTHSERVER_ENV": "dev"})) == ["ENV"]
+    (folder / "instance").write_text("")
+    assert named(refusals({"AUTHSERVER_ENV": "development", "AUTHSERVER_PAGES": CANARY})) == ["INSTANCE_PATH", "PAGES"]
+
+
 @pytest.mark.parametrize(
-    ("given_names", "missing"),
+    ("names", "expected"),
     [
-        ((), "AUTHSERVER_SECRET_KEY"),
-        (("AUTHSERVER_PUBLIC_URL",), "AUTHSERVER_SECRET_KEY"),
-        (("AUTHSERVER_SECRET_KEY",), "AUTHSERVER_PUBLIC_URL"),
+        (["ENV"], "expected production or development"),
+        (["SIGNUP"], "expected open, invited or closed"),
+        (["FRESH_LIFETIME", "SESSION_LIFETIME"], r"expected seconds, such as 300 \(at most ten years\)"),
+        (["PAGES", "RATE_LIMITS"], "expected true or false"),
+        (["PUBLIC_URL"], "expected a URL, such as https://auth.example.com"),
+        (["APP_URL"], "expected a page's URL, such as https://app.example.com/page"),
+        (["CORS_ORIGINS"], "expected origins .+, comma-separated, such as https://app.example.com"),
+        (["REDIRECT_URLS"], "expected URLs, comma-separated, such as https://app.example.com/signed-in"),
+        (["SIGNUP_DOMAINS"], "expected domains, comma-separated, such as example.com,example.org"),
+        (["TRUSTED_PROXIES"], "expected a number of proxies from 0 to 10, such as 1"),
+        (["PASSWORD_MIN_LENGTH"], "expected a number of characters from 1 to 256, such as 8"),
+        (["TEMPLATE_PATH"], "expected the path of a folder that is there, such as /etc/authserver/templates"),
+        (["MAIL_FROM"], "expected one e-mail address, such as no-reply@example.com"),
+        (LIMITS, "expected one limit, such as 10 per 5 minutes"),
     ],
 )
-def test_what_production_needs_and_lacks_is_named(given_names: tuple[str, ...], missing: str) -> None:
-    with pytest.raises(SettingsError, match=rf"^{missing}: not set, expected .+$"):
-        load({name: REQUIRED[name] for name in given_names})
+def test_what_is_expected_is_said_with_its_unit_and_an_example(names: list[str], expected: str) -> None:
+    for name in names:
+        assert re.fullmatch(f"AUTHSERVER_{name}: {expected}", refusal(**{name: f"/{CANARY}"}))
 
 
 def test_a_wrong_setting_of_production_is_right_in_development() -> None:
@@ -410,7 +469,7 @@ def test_the_environment_wins_over_the_env_file(folder: Path, monkeypatch: pytes
 
 
 def test_an_empty_value_counts_as_not_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dotenv(folder, "AUTHSERVER_DATABASE_URL=\nAUTHSERVER_CORS_ORIGINS\n")
+    dotenv(folder, "AUTHSERVER_DATABASE_URL=\nAUTHSERVER_CORS_ORIGINS= # none\n")
     for name, value in REQUIRED.items():
         monkeypatch.setenv(name, value)
     for name in ("ENV", "FRESH_LIFETIME", "AUDIENCE", "SECRET_KEY_PREVIOUS", "PROVIDERS__GOOGLE__CLIENT_ID", "UNKNOWN"):
@@ -429,25 +488,58 @@ def test_an_env_file_that_is_no_text_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"),
+    ("name", "meant"),
     [
         ("AUTHSERVER_SECRETKEY", "AUTHSERVER_SECRET_KEY"),
+        ("AUTHSERVER_SIGNUPS", "AUTHSERVER_SIGNUP"),
         ("AUTHSERVER_DATABASE_URI", "AUTHSERVER_DATABASE_URL"),
         ("AUTHSERVER_CORS_ORIGIN", "AUTHSERVER_CORS_ORIGINS"),
         ("AUTHSERVER_ACCES_TOKEN_LIFETIME", "AUTHSERVER_ACCESS_TOKEN_LIFETIME"),
+        ("AUTHSERVER_GOOGLE_CLIENT_ID", "AUTHSERVER_PROVIDERS__GOOGLE__CLIENT_ID"),
+        ("authserver_signup", "AUTHSERVER_SIGNUP"),
+        (f"AUTHSERVER_SIGNUP:{CANARY}", "AUTHSERVER_SIGNUP"),
         ("AUTHSERVER_PORT", None),  # Kubernetes makes these for a service called authserver
         ("AUTHSERVER_SERVICE_HOST", None),
         ("AUTHSERVER_PROVIDERS", None),
     ],
 )
-def test_an_unknown_name_is_warned_of_and_stops_nothing(name: str, nearest: str | None) -> None:
-    chosen, warnings = load({**REQUIRED, name: CANARY})
+def test_an_unknown_name_is_warned_of_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str | None
+) -> None:
+    for variable, value in {**REQUIRED, name: CANARY}.items():
+        monkeypatch.setenv(variable, value)
+    chosen, warnings = load()
     assert chosen == settings()
     (warning,) = warnings
-    assert name in warning
     assert CANARY not in warning
-    if nearest:
-        assert warning.endswith(nearest)
+    shown = name.partition(":")[0]
+    assert warning == f"{shown} is not a setting of authserver and is ignored" + (
+        f"; did you mean {meant}?" if meant else ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PROVIDERS_GOOGLE_CLIENT_ID", "GOOGLE__CLIENT_ID"),
+        ("PROVIDERS__GOOGLE_CLIENT_ID", "GOOGLE__CLIENT_ID"),
+        ("PROVIDERS_GOOGLE__CLIENT_ID", "GOOGLE__CLIENT_ID"),
+        ("PROVIDER__GOOGLE__CLIENT_ID", "GOOGLE__CLIENT_ID"),
+        ("PROVIDERS_GOOGLE_HOSTED_DOMAIN", "GOOGLE__HOSTED_DOMAIN"),
+        ("PROVIDERS_MY_IDP_CLIENT_SECRET", "MY_IDP__CLIENT_SECRET"),
+        ("PROVIDERS_MY_IDP__BASE_URL", "MY_IDP__BASE_URL"),
+        ("providers_google_client_id", "GOOGLE__CLIENT_ID"),
+        ("PROVIDERS_GOOGLE", "GOOGLE__CLIENT_ID"),
+        (f"PROVIDERS_GOOGLE_CLIENT_SECRET:{CANARY}", "GOOGLE__CLIENT_SECRET"),
+    ],
+)
+def test_a_providers_setting_without_two_underscores_stops_the_start(name: str, meant: str) -> None:
+    """It is not taken for the setting: whether MY_IDP_REGION is of `my` or of `my_idp` cannot be known."""
+    (sentence,) = refusals({**REQUIRED, f"AUTHSERVER_{name}": CANARY})
+    assert sentence == (
+        f"AUTHSERVER_{name.partition(':')[0]}: expected two underscores before and after the provider's name, "
+        f"such as AUTHSERVER_PROVIDERS__{meant}"
+    )
 
 
 @pytest.mark.parametrize("verification", ["off", "optional", "required"])
@@ -472,7 +564,7 @@ def test_an_application_logs_the_warnings(
     with caplog.at_level(logging.WARNING):
         create_app()
     (message,) = caplog.messages
-    assert re.match(r"AUTHSERVER_SECRETKEY .* AUTHSERVER_SECRET_KEY$", message)
+    assert re.match(r"AUTHSERVER_SECRETKEY .* AUTHSERVER_SECRET_KEY\?$", message)
 
 
 def test_providers_settings_are_gathered_by_name() -> None:
@@ -579,3 +671,56 @@ def test_an_instance_folder_that_cannot_keep_the_database_is_said_with_its_path(
     (folder / "file").write_text("")
     with pytest.raises(SettingsError, match=rf"\Athe database {folder}/file/authserver.db .+ AUTHSERVER_.+\Z"):
         migrate_database(settings(INSTANCE_PATH="file"))
+
+
+# The same from everywhere
+
+COMMANDS = [
+    ["dev"],
+    ["migrate"],
+    ["users", "list"],
+    ["sessions", "list", "ada@example.org"],
+    ["invitations", "list"],
+    ["providers"],
+    ["events"],
+    ["purge"],
+    ["keys", "reset", "--yes"],
+]
+HALF = {
+    "AUTHSERVER_PROVIDERS__FACEBOOK__CLIENT_ID": CANARY,
+    "AUTHSERVER_PROVIDERS__GITHUB__CLIENT_SECRET": CANARY,
+    "AUTHSERVER_PROVIDERS__GOOGLE__CLIENT_ID": CANARY,
+    "AUTHSERVER_PROVIDERS__GOOGLE__TENANT": CANARY,
+    "AUTHSERVER_PROVIDERS__GOOGLE__HOSTED_DOMIAN": CANARY,
+}
+OF_PROVIDERS = [
+    "AUTHSERVER_PROVIDERS__FACEBOOK__CLIENT_SECRET is not set",
+    "AUTHSERVER_PROVIDERS__GITHUB__CLIENT_ID is not set",
+    "AUTHSERVER_PROVIDERS__GOOGLE__HOSTED_DOMIAN is not an option of google",
+    "AUTHSERVER_PROVIDERS__GOOGLE__TENANT is not an option of google",
+]
+
+
+def said_by(command: list[str]) -> tuple[str, ...]:
+    error = CliRunner().invoke(cli, command, prog_name="authserver").exception
+    assert isinstance(error, SettingsError), command
+    return error.sentences
+
+
+def test_every_command_and_the_server_name_all_that_is_wrong_providers_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"AUTHSERVER_ENV": "development", "AUTHSERVER_PAGES": CANARY, **HALF}.items():
+        monkeypatch.setenv(name, value)
+    expected = ["AUTHSERVER_PAGES: expected true or false", *OF_PROVIDERS]
+    for command in COMMANDS:
+        said = said_by(command)
+        assert [one.partition(",")[0] for one in said] == expected, command
+    with pytest.raises(SystemExit):
+        authserver.create_app()
+    assert capsys.readouterr() == ("", "".join(f"authserver: {one}\n" for one in said))
+    monkeypatch.setenv("AUTHSERVER_PAGES", "true")
+    for command in COMMANDS:
+        if command != ["providers"]:  # which lists them
+            assert [one.partition(",")[0] for one in said_by(command)] == OF_PROVIDERS, command
+    assert not list(folder.glob("instance/*.db")), "and nothing was begun"

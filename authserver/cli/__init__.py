@@ -34,5 +34,5 @@ def main() -> None:
     try:
         cli(prog_name="authserver")
     except SettingsError as error:
-        print(f"authserver: {error}", file=sys.stderr)
+        print(error.report, file=sys.stderr)
     sys.exit(CANNOT_START)

@@ -9,14 +9,15 @@ from pathlib import Path
 import click
 
 from authserver.checks import described, obstacle
+from authserver.oauth.registry import load_all
 from authserver.settings import (
     DEVELOPMENT_DATABASE,
+    MISSING,
     PREFIX,
     PRODUCTION_DATABASE,
     Settings,
     SettingsError,
     environment,
-    load,
 )
 
 ENV, SECRET_KEY, PUBLIC_URL, DATABASE_URL, INSTANCE_PATH = (
@@ -44,15 +45,28 @@ def command_settings() -> Settings:
     """
     variables = environment()
     if ENV not in variables:
-        variables[ENV] = _found(variables)
+        try:
+            variables[ENV] = _found(variables)
+        except SettingsError as unclear:
+            raise SettingsError(*unclear.sentences, *_wrong(variables)) from None
     if variables[ENV] == "development" and (url := _served_at(_instance(variables))):
         variables.setdefault(PUBLIC_URL, url)
-    settings, warnings = load(variables)
+    settings, warnings = load_all(variables)
     warn(warnings)
     if not settings.production or sys.stderr.isatty():
         server = "production" if settings.production else "`authserver dev`"
         warn([f"for {server} at {settings.public_url}, with the database {described(settings)}"])
     return settings
+
+
+def _wrong(variables: Mapping[str, str]) -> list[str]:
+    """What is wrong with the settings that there are, whichever server they are for."""
+    try:
+        load_all(variables)
+    except SettingsError as error:
+        missing = {f"{PREFIX}{name.upper()}: {sentence}" for name, sentence in MISSING.items()}
+        return [sentence for sentence in error.sentences if sentence not in missing]
+    return []
 
 
 def require_development(variables: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import delete
 from authserver.cli.beside import command_settings
 from authserver.cli.database import exclusive
 from authserver.models import SigningKey
+from authserver.oauth.registry import enabled_providers
 from authserver.tokens.keys import ensure_key
 
 
@@ -23,6 +24,7 @@ def reset(yes: bool) -> None:
     again. Running servers take the new key over within a minute; restart them to have it at once.
     """
     settings = command_settings()
+    enabled_providers(settings)
     if not yes:
         click.confirm("Every token stops counting and everybody is signed out. Go on?", abort=True)
     with exclusive(settings) as connection:

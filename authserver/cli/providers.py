@@ -48,9 +48,9 @@ def _listed(name: str, settings: Settings) -> Listed:
     if options is None:
         return Listed(name, "not configured", "", (), f"set {variable}", distribution)
     try:
-        enabled = enable(name, options, settings)
+        enabled = enable(name, options, settings.production)
     except SettingsError as error:
-        return Listed(name, "wrong", "", (), str(error), distribution)
+        return Listed(name, "wrong", "", (), "; ".join(error.sentences), distribution)
     return Listed(name, "enabled", enabled.provider.label, _takes(enabled), _note(enabled, settings), distribution)
 
 

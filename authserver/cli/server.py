@@ -14,7 +14,8 @@ from authserver.cli.listening import listen, serve
 from authserver.dev import home, moving
 from authserver.dev.offline import offline_providers, settings_of
 from authserver.dev.people import PASSWORD, PEOPLE, TAKEN, seed
-from authserver.settings import environment, load
+from authserver.oauth.registry import enabled_providers, load_all
+from authserver.settings import environment
 from authserver.values import is_loopback
 
 WELCOME = """\
@@ -46,6 +47,7 @@ def migrate() -> None:
     missing and the user may. The first signing key is made here.
     """
     settings = command_settings()
+    enabled_providers(settings)
     adopt_former_database(settings)
     click.echo(f"{described(settings)}: {migrate_database(settings)}")
 
@@ -71,8 +73,9 @@ def dev(port: int, host: str) -> None:
     here = f"http://localhost:{port}"
     variables.setdefault(PUBLIC_URL, here)
     offline = offline_providers(here, variables) if is_loopback(host) else {}
-    settings, warnings = load({**variables, **settings_of(offline)})
+    settings, warnings = load_all({**variables, **settings_of(offline)})
     warn(warnings)
+    enabled_providers(settings)
     sockets = listen(host, port)
     if not is_loopback(host):
         warn([EXPOSED.format(host=host)])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from authserver import clock
 from authserver.dev.people import TAKEN
 from authserver.oauth.registry import installed
-from authserver.settings import PROVIDERS
+from authserver.settings import PROVIDERS, providers_of
 from authserver.testing.standins import Person, StandIns
 from authserver.testing.standins.signing import Signing
 from authserver.testing.standins.standin import StandIn
@@ -20,7 +20,7 @@ Offline = Mapping[str, StandIn]
 def offline_providers(url: str, variables: Mapping[str, str]) -> Offline:
     """Those that are used under `url`, which has to be loopback: not where `variables` say anything of the provider."""
     standins = StandIns(url + PATH, now=lambda: clock.now().timestamp(), taken=TAKEN)
-    own = {name.removeprefix(PROVIDERS).partition("__")[0].lower() for name in variables if name.startswith(PROVIDERS)}
+    own = providers_of(variables)
     there = installed()
     return {
         name: one for name, one in standins.each.items() if name not in own and one.options().get("TYPE", name) in there

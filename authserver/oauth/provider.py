@@ -160,11 +160,9 @@ class ProviderSettings:
         try:
             url = base_url(self.option(name, default))
             if self.production:
-                require_https(self.variable(name), url)
+                require_https(url)
         except ValueError as error:
-            raise SettingsError(
-                f"{self.variable(name)}: {str(error).removeprefix(self.variable(name) + ': ')}"
-            ) from None
+            raise SettingsError(f"{self.variable(name)}: {error}") from None
         return url
 
     def require(self, name: str) -> str:

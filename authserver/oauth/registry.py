@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from authserver.oauth.provider import AccessToken, IdToken, Provider, ProviderFactory, ProviderSettings
-from authserver.settings import Settings, SettingsError
+from authserver.settings import PREFIX, Settings, SettingsError, environment, load, providers_of
 
 GROUP = "authserver.providers"
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
@@ -44,9 +44,43 @@ class Enabled:
 def enabled_providers(settings: Settings, factories: Mapping[str, ProviderFactory] | None = None) -> list[Enabled]:
     """The configured providers, in the order of their names. One that is not configured is never imported.
 
-    `factories` stand in for the installed entry points, for tests.
+    Raises `SettingsError` with a sentence for each that is wrong. `factories` stand in for the installed entry points,
+    for tests.
     """
-    return [enable(name, options, settings, factories) for name, options in sorted(settings.providers.items())]
+    enabled, wrong = _try_each(settings.providers, settings.production, factories)
+    if wrong:
+        raise SettingsError(*wrong)
+    return enabled
+
+
+def load_all(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
+    """As `load`, and a refusal names the providers that are wrong along with the other settings.
+
+    Where these are right, `enabled_providers` says what is wrong with the providers.
+    """
+    variables = environment() if variables is None else variables
+    try:
+        return load(variables)
+    except SettingsError as error:
+        production = variables.get(f"{PREFIX}ENV") != "development"
+        _, wrong = _try_each(providers_of(variables), production)
+        raise SettingsError(*error.sentences, *wrong) from None
+
+
+def _try_each(
+    providers: Mapping[str, Mapping[str, str]],
+    production: bool,
+    factories: Mapping[str, ProviderFactory] | None = None,
+) -> tuple[list[Enabled], list[str]]:
+    """Those that are right, and why the others are not."""
+    enabled: list[Enabled] = []
+    wrong: list[str] = []
+    for name, options in sorted(providers.items()):
+        try:
+            enabled.append(enable(name, options, production, factories))
+        except SettingsError as error:
+            wrong += error.sentences
+    return enabled, wrong
 
 
 @cache
@@ -63,10 +97,10 @@ def installed() -> dict[str, str]:
 def enable(
     name: str,
     options: Mapping[str, str],
-    settings: Settings,
+    production: bool,
     factories: Mapping[str, ProviderFactory] | None = None,
 ) -> Enabled:
-    """One of them; raises `SettingsError`."""
+    """One of them; raises `SettingsError` with all that can be said of it at once."""
     if not NAME.fullmatch(name) or len(name) > MAX_NAME or name in RESERVED:
         raise SettingsError(f"AUTHSERVER_PROVIDERS__{name.upper()}__…: this cannot be a provider's name")
     rest = dict(options)
@@ -75,20 +109,25 @@ def enable(
         name=name,
         client_ids=client_ids,
         client_secret=rest.pop("CLIENT_SECRET", ""),
-        production=settings.production,
+        production=production,
         options=rest,
     )
     factory = _find(rest.pop("TYPE", name), given, factories)
     if not client_ids:
         raise SettingsError(f"{given.variable('CLIENT_ID')} is not set, and the provider's other settings are")
     provider = _call(factory, given)
+    wrong = [_not_an_option(given, option) for option in sorted(rest.keys() - given.asked)]
     if provider.needs_secret and not given.client_secret:
-        raise SettingsError(f"{given.variable('CLIENT_SECRET')} is not set, and {name} needs it")
-    for option in rest.keys() - given.asked:
-        near = difflib.get_close_matches(option, given.asked, 1) or sorted(given.asked)
-        hint = f", expected {' or '.join(near)}" if near else ""
-        raise SettingsError(f"{given.variable(option)} is not an option of {name}{hint}")
+        wrong.insert(0, f"{given.variable('CLIENT_SECRET')} is not set, and {name} needs it")
+    if wrong:
+        raise SettingsError(*wrong)
     return Enabled(name, client_ids, provider, given.client_secret)
+
+
+def _not_an_option(given: ProviderSettings, option: str) -> str:
+    near = difflib.get_close_matches(option, given.asked, 1) or sorted(given.asked)
+    hint = f", expected {' or '.join(near)}" if near else ""
+    return f"{given.variable(option)} is not an option of {given.name}{hint}"
 
 
 def _find(kind: str, given: ProviderSettings, factories: Mapping[str, ProviderFactory] | None) -> ProviderFactory:

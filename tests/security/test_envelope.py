@@ -193,7 +193,7 @@ def test_s71_a_sender_that_could_be_read_otherwise_stops_the_start(make_app: Mak
     for sender in SENDERS_REFUSED:
         with pytest.raises(SettingsError) as refused:
             make_app(mail_from=sender)
-        assert str(refused.value) == "AUTHSERVER_MAIL_FROM: expected one address, such as no-reply@example.com"
+        assert str(refused.value) == "AUTHSERVER_MAIL_FROM: expected one e-mail address, such as no-reply@example.com"
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -119,8 +119,8 @@ def test_s54_a_redirect_url_that_is_none_stops_the_start() -> None:
                 settings_for("sqlite:////tmp/a.db", redirect_urls=value)
             said.add(str(stopped.value))
     assert said == {
-        "AUTHSERVER_REDIRECT_URLS: expected addresses such as https://app.example.com/signed-in, comma-separated",
-        "AUTHSERVER_REDIRECT_URLS: production needs https, expected an address such as https://auth.example.com",
+        "AUTHSERVER_REDIRECT_URLS: expected URLs, comma-separated, such as https://app.example.com/signed-in",
+        "AUTHSERVER_REDIRECT_URLS: production needs https, expected a URL such as https://auth.example.com",
     }
     good = [*LISTED, "http://localhost:5173/x", "http://127.0.0.1/", "https://app.example.com:8443/a,"]
     assert settings_for("sqlite:////tmp/a.db", redirect_urls=",".join(good)).redirect_urls == tuple(
