@@ -4,9 +4,11 @@ import os
 import re
 import secrets
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 PREFIX = "AUTHSERVER_"
 NAME = re.compile(r"\w+", re.A)  # of a variable
@@ -27,17 +29,43 @@ class SettingsError(Exception):
 
 def environment() -> dict[str, str]:
     """Our variables, of `.env` in the working directory and of the environment, which wins; an empty one is none."""
-    try:
-        both = {**dotenv_values(Path(".env")), **{name: value for name, value in os.environ.items() if value}}
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", "it is not UTF-8")
-        raise SettingsError(f"the file .env cannot be read: {reason}") from None
+    both = {**_env_file(Path(".env")), **{name: value for name, value in os.environ.items() if value}}
     return {name: value for name, value in both.items() if is_ours(name) and value}
 
 
 def is_ours(name: str) -> bool:
     """Tells whether a variable is meant for this server, also where its name is not in capitals."""
     return name.upper().startswith(PREFIX)
+
+
+def _env_file(path: Path) -> dict[str, str | None]:
+    try:
+        text = path.read_text("utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        return {}
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8")
+        raise SettingsError(f"the file {path.absolute()} cannot be read: {reason}") from None
+    wrong = [_first_line(one) for one in parse_stream(StringIO(text)) if _is_unreadable(one)]
+    if wrong:
+        expected = "expected NAME=value, with a quote at both ends of the value or at none"
+        raise SettingsError(*(f"{path.absolute()}, line {line}: cannot be read, {expected}" for line in wrong))
+    return dotenv_values(stream=StringIO(text))
+
+
+def _is_unreadable(line: Binding) -> bool:
+    """Tells it of one entry: the library reads a name without a value, with any sign in it, and quoted line ends.
+
+    So `AUTHSERVER_SECRET_KEY:abc` would be a name, and a quote that is never closed would take in the next setting.
+    """
+    if line.error or not line.key or not is_ours(line.key):
+        return line.error
+    return line.value is None or not NAME.fullmatch(line.key) or f"\n{PREFIX}" in line.value
+
+
+def _first_line(line: Binding) -> int:
+    text = line.original.string
+    return line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def private_folder(path: Path) -> None:

@@ -487,6 +487,39 @@ def test_an_env_file_that_is_no_text_is_named(folder: Path) -> None:
     assert CANARY not in str(raised.value)
 
 
+UNREADABLE = [
+    f"AUTHSERVER_AUDIENCE {CANARY}",
+    f"AUTHSERVER_SECRET_KEY: {CANARY}",
+    f"AUTHSERVER_SECRET_KEY:{CANARY}",
+    f"AUTHSERVER_SECRET_KEY:{CANARY}==",
+    f"={CANARY}",
+    f"SOMETHING {CANARY}",
+    f"AUTHSERVER_AUDIENCE='{CANARY}'s'",
+    f'AUTHSERVER_AUDIENCE="{CANARY}',
+    f'AUTHSERVER_AUDIENCE="{CANARY}\nAUTHSERVER_APP_NAME="Acme"',
+    f"AUTHSERVER_AUDIENCE='{CANARY}\nAUTHSERVER_APP_NAME='",
+    "AUTHSERVER_REFRESH_ROTATION",
+    "export AUTHSERVER_REFRESH_ROTATION",
+]
+
+
+@pytest.mark.parametrize("line", UNREADABLE, ids=ascii)
+def test_a_line_of_the_env_file_that_cannot_be_read_stops_the_start(folder: Path, line: str) -> None:
+    dotenv(folder, f"# production\n\nAUTHSERVER_PAGES=true\n\n{line}\n")
+    (sentence,) = refusals(None)
+    assert sentence.startswith(f"{folder}/.env, line 5: cannot be read, expected NAME=value")
+
+
+def test_all_lines_that_cannot_be_read_are_named_and_those_of_other_programs_may_be_odd(folder: Path) -> None:
+    (folder / ".env").write_bytes(b"a b\r\nAUTHSERVER_PAGES=true\r\n\r\nc d\r\n")
+    assert [re.findall(r"line (\d+)", one) for one in refusals(None)] == [["1"], ["4"]]
+    dotenv(folder, "\ufeffOTHER\nother-name=1\nKEY='several\nlines'\n")
+    load(REQUIRED)
+    (folder / ".env").unlink()
+    (folder / ".env").mkdir()  # what some call their virtual environment
+    assert named(refusals(None)) == ["SECRET_KEY", "PUBLIC_URL"]
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
