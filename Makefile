@@ -1,4 +1,5 @@
 # Two commands for a machine that has Python 3.11 or newer, git and make: `make run` and `make test`.
+# On another port: make run PORT=9000. Started again when a file changes: make run ARGS=--reload.
 PYTHON ?= python3
 BIN := .venv/bin
 PROJECT := setup.cfg pyproject.toml
@@ -10,7 +11,7 @@ WORKERS := -n auto --maxprocesses 4 --dist loadfile
 .DELETE_ON_ERROR:
 
 run: .venv/run
-	@$(BIN)/python -m authserver dev
+	@$(BIN)/python -m authserver dev $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: .venv/test
 	@$(BIN)/python -m coverage erase

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -125,11 +126,13 @@ class Running:
         """Its status, when it ends by itself."""
         return self.process.wait(PATIENCE)
 
-    def call(self, path: str, body: object = None, host: str = "127.0.0.1") -> tuple[int, dict[str, str], Any]:
+    def call(
+        self, path: str, body: object = None, host: str = "127.0.0.1", headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, dict[str, str], Any]:
         """Status, headers and JSON of a GET or, with a body, a POST."""
         with closing(http.client.HTTPConnection(host, self.port, timeout=PATIENCE)) as connection:
             if body is None:
-                connection.request("GET", path)
+                connection.request("GET", path, headers=headers)
             else:
                 connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             answer = connection.getresponse()
@@ -298,7 +301,8 @@ def test_dev_says_that_its_port_is_taken(tmp_path: Path, family: socket.AddressF
         port = taken.getsockname()[1]
         ran = run("authserver", "dev", "--port", str(port), env=variables(tmp_path))
     assert f"port {port} is in use" in ran.sentence
-    assert "--port" in ran.sentence
+    assert "`make run PORT=9000`" in ran.sentence
+    assert "`authserver dev --port 9000`" in ran.sentence
 
 
 def test_dev_listens_on_another_address_only_by_name_and_says_what_that_exposes(tmp_path: Path) -> None:

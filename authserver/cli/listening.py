@@ -40,7 +40,11 @@ def _listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            reason = f"port {port} is in use: stop what listens there or choose another with --port"
+            other = 9000 if port != 9000 else 9001
+            reason = (
+                f"port {port} is in use: stop what listens there or choose another, "
+                f"with `make run PORT={other}` or `authserver dev --port {other}`"
+            )
         elif error.errno in (errno.EACCES, errno.EPERM):
             reason = f"port {port} may not be used: choose one above 1023 with --port"
         elif host != "127.0.0.1" and host != "::1":

@@ -7,6 +7,7 @@ import click
 
 from authserver.app import create_app, serving
 from authserver.checks import described, one_sentence
+from authserver.cli import reloading
 from authserver.cli.adopting import adopt_former_database
 from authserver.cli.beside import ENV, PUBLIC_URL, command_settings, remember, require_development, warn
 from authserver.cli.database import migrate_database
@@ -32,6 +33,7 @@ A first call, from another terminal:
 
 Ctrl-C stops it.
 """
+AGAIN = "authserver: serving on {url}; {database}: {migrated}"
 SEEDED = f"  people     {', '.join(one.email for one in PEOPLE)}; password: {PASSWORD}\n"
 EXPOSED = (
     "on {host} others than this machine can reach a server in development: whoever does can read every mail with its "
@@ -60,13 +62,18 @@ def migrate() -> None:
     show_default=True,
     help="The address to listen on. Any but loopback lets others read the mails and sign in as anybody.",
 )
-def dev(port: int, host: str) -> None:
+@click.option("--reload", is_flag=True, help="Start again when a file of authserver, of a provider or .env changes.")
+def dev(port: int, host: str, reload: bool) -> None:
     """Serve on this machine for development.
 
     Listens on localhost only, IPv4 and IPv6. Prepares the database first, with a few people to sign in as where it has
     nobody. Needs no settings: a secret is made once and kept in the instance folder, and a provider without settings
     is a stand-in.
     """
+    watched = reloading.inherited()
+    if reload and not watched:
+        reloading.watch(listen(host, port))
+        return
     variables = environment()
     require_development(variables)
     variables[ENV] = "development"
@@ -76,7 +83,7 @@ def dev(port: int, host: str) -> None:
     settings, warnings = load_all({**variables, **settings_of(offline)})
     warn(warnings)
     enabled_providers(settings)
-    sockets = listen(host, port)
+    sockets = watched.sockets if watched else listen(host, port)
     if not is_loopback(host):
         warn([EXPOSED.format(host=host)])
     adopt_former_database(settings)
@@ -89,8 +96,9 @@ def dev(port: int, host: str) -> None:
             moving.catch_up()
     remember(settings)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    text = WELCOME if watched is None or watched.first else AGAIN
     click.echo(
-        WELCOME.format(
+        text.format(
             version=version("authserver"),
             url=settings.public_url,
             reach="this machine only" if is_loopback(host) else f"and whoever reaches {host}",
