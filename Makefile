@@ -41,19 +41,29 @@ lock: .venv/lock
 clean:
 	rm -rf .venv build
 
+# The first of the targets below that has something to do says so before it begins, and the others nothing.
+SAY = $(if $(SAID),,$(eval SAID := yes)echo "Installing into .venv, once: this takes a minute or two ...")
+
+# What pip says goes into a file. It finds no version of anything where no index answers.
+define INSTALL
+@$(BIN)/python -m pip install --retries 2 --editable '.$(1)' >.venv/pip.log 2>&1 || { \
+  if grep -q 'from versions: none' .venv/pip.log; \
+  then echo "Nothing could be installed, since pip reaches no package index: try again when this machine is online"; \
+  else echo "Not everything could be installed: .venv/pip.log says why"; fi; exit 1; }
+@touch $@
+endef
+
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "authserver needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	@$(SAY)
 	@$(PYTHON) -m venv .venv || { echo "No virtual environment could be made (Debian: apt install python3-venv)"; exit 1; }
-	@$(BIN)/python -m pip install -qq --upgrade pip
 	@touch $@
 
 .venv/run: .venv/python $(PROJECT)
-	@echo "Installing authserver into .venv, once ..."
-	@$(BIN)/python -m pip install -qq --editable .
-	@touch $@
+	@$(SAY)
+	$(call INSTALL)
 
 .venv/test .venv/browser .venv/dev .venv/docs .venv/lock: .venv/%: .venv/python $(PROJECT)
-	@echo "Installing what '$*' needs into .venv, once ..."
-	@$(BIN)/python -m pip install -qq --editable '.[test,$*]'
-	@touch $@
+	@$(SAY)
+	$(call INSTALL,[test,$*])
