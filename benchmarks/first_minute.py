@@ -1,4 +1,4 @@
-"""The first minute by the stopwatch: `python benchmarks/first_minute.py`.
+"""The first minute by the stopwatch: `.venv/bin/python benchmarks/first_minute.py`.
 
 For each method a server of its own is started in an empty folder, as `make run` does once the packages are there, and
 the seconds are printed from that start until it answers, and until somebody is signed in by that method. By HTTP and

@@ -1,4 +1,4 @@
-"""What a login rush does to everybody else: `python benchmarks/login_rush.py --database URL [--people N]`.
+"""What a login rush does to everybody else: `.venv/bin/python benchmarks/login_rush.py --database URL [--people N]`.
 
 Starts three gunicorn servers on loopback with one PostgreSQL database, which must be empty or another run's, and lets
 N people sign in at once, each from an IP address of their own. Meanwhile every server is asked for `/api/me/` and the

@@ -1,4 +1,4 @@
-"""What many users cost: `python benchmarks/million.py [--users N] [--database URL]`.
+"""What many users cost: `.venv/bin/python benchmarks/million.py [--users N] [--database URL]`.
 
 Imports N generated users by `authserver users import` and prints its time and the most memory that its process held;
 then the cost in process of three requests with 1,000 users and with N, measured in the same run, and their ratio.

@@ -1,4 +1,4 @@
-"""What a request costs, in process: `python benchmarks/requests.py [--database URL]`.
+"""What a request costs, in process: `.venv/bin/python benchmarks/requests.py [--database URL]`.
 
 Prints microseconds of this process per request, beside a bare Flask route measured in the same run, since the machine
 decides the numbers and only their ratio means something elsewhere.

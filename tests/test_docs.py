@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,7 +34,7 @@ from tests.serving import free_port, served
 EXAMPLE = "docs/examples/react/src"
 
 
-def text(name: str) -> str:
+def text(name: str | Path) -> str:
     return (ROOT / name).read_text()
 
 
@@ -159,6 +160,16 @@ def test_every_dependency_is_explained() -> None:
         name.lower() for row in rows("docs/dependencies.md") for name in re.split(r", ", re.sub(r" \(.*\)", "", row[0]))
     } - {"package"}
     assert explained == names
+
+
+def test_the_programs_are_named_as_they_run_in_a_clone() -> None:
+    """By the Python that has the server and not by one that may not even be there."""
+    programs = sorted((ROOT / "benchmarks").glob("*.py"))
+    pages: list[str | Path] = [*PAGES, *programs]
+    named = [one for page in pages for one in re.findall(r"`([^`]*benchmarks/\w+\.py)", text(page))]
+    assert {name.rpartition("/")[2] for name in named} == {path.name for path in programs}
+    for name in named:
+        assert name.startswith(".venv/bin/python benchmarks/"), name
 
 
 def test_the_readmes_provider_settings_start(make_app: MakeApp) -> None:
