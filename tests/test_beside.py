@@ -106,3 +106,13 @@ def test_in_production_only_a_person_is_told(monkeypatch: pytest.MonkeyPatch) ->
         "authserver: for production at https://auth.example.com, with the database postgresql://user:***@db.example/a\n"
     )
     assert called("providers", **settings).stderr == said
+
+
+def test_where_no_server_is_clear_all_that_is_wrong_is_named_besides() -> None:
+    """A misspelt secret is a reason why none is clear."""
+    with pytest.raises(SettingsError) as raised:
+        called("users", "list", SECRETKEY=SECRET, PAGES="maybe", **URL_SET)
+    unclear, wrong, misspelt = raised.value.sentences
+    assert unclear.startswith("it is not clear which server this is for")
+    assert wrong == "AUTHSERVER_PAGES: expected true or false"
+    assert misspelt.endswith("did you mean AUTHSERVER_SECRET_KEY?")
