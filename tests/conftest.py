@@ -23,11 +23,15 @@ from authserver.cli.database import migrate_database
 from authserver.extensions import db
 from authserver.limits import stores
 from authserver.models import SigningKey
+from authserver.oauth.documents import Documents
 from authserver.settings import Settings, load
+from authserver.tokens.keys import KeyRing
 from tests.cheaper import certificates_read_once as certificates_read_once
 from tests.cheaper import cheap_hashes as cheap_hashes
 from tests.cheaper import real_hashes as real_hashes
+from tests.cheaper import routes_compiled_once as routes_compiled_once
 from tests.mails import mails as mails
+from tests.mails import running_smtp as running_smtp
 from tests.mails import smtp as smtp
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -86,12 +90,15 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a migrated database without people."""
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a migrated database without people, which is the same for each test of a process."""
     if request.param == "sqlite":
-        copy = tmp_path / "authserver.db"
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
-        yield f"sqlite:///{copy}"
+        migrated: Path = request.getfixturevalue("migrated_sqlite")
+        folder = migrated.parent / "copy"
+        folder.mkdir()
+        shutil.copy(migrated, folder / "authserver.db")
+        yield f"sqlite:///{folder}/authserver.db"
+        shutil.rmtree(folder)
         return
     url = request.getfixturevalue("migrated_postgres")
     empty(url)  # a test that serves the whole database of this run may have left something
@@ -146,9 +153,41 @@ def make_app(make_settings: MakeSettings) -> Iterator[MakeApp]:
             db.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def apps() -> dict[object, Flask]:
+    """Those of `shared_app`, by their settings."""
+    return {}
+
+
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    return make_app()
+def shared_app(database: str, apps: dict[object, Flask]) -> Iterator[MakeApp]:
+    """An application that other tests use too, where its settings are the same: making one takes 10 ms.
+
+    It remembers nothing of the test before. A test that changes the application itself takes `make_app`.
+    """
+    lent: list[Flask] = []
+
+    def lend(**changes: object) -> Flask:
+        key = tuple(sorted(variables(database, **changes).items()))
+        settings = settings_for(database, **changes)
+        if key not in apps:
+            apps[key] = create_app(settings)
+        app = apps[key]
+        app.extensions["authserver.keys"] = KeyRing(settings)
+        if settings.providers:
+            app.extensions["authserver.documents"] = Documents()
+        lent.append(app)
+        return app
+
+    yield lend
+    for app in lent:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(shared_app: MakeApp) -> Flask:
+    return shared_app()
 
 
 @pytest.fixture

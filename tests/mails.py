@@ -139,12 +139,19 @@ def start(
     return controller
 
 
-@pytest.fixture
-def smtp() -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def running_smtp() -> Iterator[Server]:
     server = Server()
     controller = start(server)
     yield server
     controller.stop()
+
+
+@pytest.fixture
+def smtp(running_smtp: Server) -> Server:
+    """The mail server of the run, which has nothing from the tests before and does as they were before them."""
+    vars(running_smtp).update(vars(Server(port=running_smtp.port)))
+    return running_smtp
 
 
 class Mails:

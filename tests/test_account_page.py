@@ -16,6 +16,7 @@ from authserver.models import Event, User
 from authserver.pages.access import EVENTS, NOTICES
 from authserver.pages.session import AFTERWARDS
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.factories import NOBODYS_ID, PASSWORD, SignedIn, assert_error, log_in, sign_up
 from tests.mails import Mails
 from tests.pages import OURS, Browser, alive, assert_leads, assert_page, everything, holds, signed_in_on_page
@@ -28,8 +29,8 @@ FRESH = {"/account/email": "email", "/account/delete": "delete"}
 
 
 @pytest.fixture
-def app(make_app: MakeApp, mails: Mails) -> Flask:
-    return make_app(mail_url=mails.url, new_device_mail=False)
+def app(shared_app: MakeApp, mails: Mails) -> Flask:
+    return shared_app(mail_url=mails.url, new_device_mail=False)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)
 IOS = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 
 
-@pytest.mark.parametrize(
+@each(
     ("agent", "known_as"),
     [
         (CHROME, "Chrome on Linux"),

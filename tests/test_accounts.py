@@ -2,10 +2,10 @@ from collections.abc import Callable
 from uuid import UUID
 
 import jwt
-import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import PUBLIC_URL
+from tests.each import each
 from tests.factories import PASSWORD, assert_error, log_in, sign_up, signup_body
 
 
@@ -77,7 +77,7 @@ def test_me_shows_and_changes_ones_own_names(client: FlaskClient) -> None:
     assert client.get("/api/me/", headers=other.bearer).get_json() == other.user
 
 
-@pytest.mark.parametrize("name", ["x" * 151, "a\nb", "a\x00b", "\u202eadA", None, 1, ["Ada"], {}, True])
+@each("name", ["x" * 151, "a\nb", "a\x00b", "\u202eadA", None, 1, ["Ada"], {}, True])
 def test_a_name_that_is_none_is_refused(client: FlaskClient, name: object) -> None:
     person = sign_up(client)
     answer = client.patch("/api/me/", headers=person.bearer, json={"first_name": name})
@@ -86,7 +86,7 @@ def test_a_name_that_is_none_is_refused(client: FlaskClient, name: object) -> No
     assert client.get("/api/me/", headers=person.bearer).get_json() == person.user
 
 
-@pytest.mark.parametrize("path", ["/api/signup", "/api/login", "/api/token/refresh", "/api/logout", "/api/me"])
+@each("path", ["/api/signup", "/api/login", "/api/token/refresh", "/api/logout", "/api/me"])
 def test_each_path_answers_without_its_slash_and_not_with_two(client: FlaskClient, path: str) -> None:
     # By PATH_INFO: as a URL the test client would take what stands after two slashes for a host.
     call: Callable[[str], int] = lambda path: client.get(environ_overrides={"PATH_INFO": path}).status_code  # noqa: E731

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import each
+
 ROOT = Path(__file__).parents[1]
 
 # Only leftwards: each imports from those above it, and those of one line from one another. A part is a module or a
@@ -132,7 +134,7 @@ def test_every_part_has_its_place() -> None:
     assert {part(name) for name in MODULES} - {""} <= PLACE.keys()
 
 
-@pytest.mark.parametrize("name", MODULES)
+@each("name", MODULES)
 def test_imports_go_one_way(name: str) -> None:
     problems = [problem(name, imported) for imported in ours(imports(name, MODULES[name]))]
     assert not any(problems), [one for one in problems if one]
@@ -143,7 +145,7 @@ def test_no_exception_is_out_of_use() -> None:
     assert used >= EXCEPTIONS.keys()
 
 
-@pytest.mark.parametrize(
+@each(
     ("importer", "source"),
     [
         ("authserver.errors", "from authserver.tokens.verify import verify"),

@@ -13,6 +13,7 @@ from authserver.models import OneTimeToken
 from authserver.settings import SettingsError
 from tests.commands import printed, start
 from tests.conftest import PUBLIC_URL, MakeApp, Run
+from tests.each import each
 from tests.factories import NOBODYS_ID, PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
 
 MAIL = {"mail_url": "smtp://127.0.0.1:1"}
@@ -62,10 +63,8 @@ def test_a_user_is_shown_by_address_in_any_spelling_and_by_id(client: FlaskClien
     assert "ada@example.com" in run("users", "show", "ada@example.com").stdout
 
 
-@pytest.mark.parametrize("name", ["nobody@example.com", "nobody", NOBODYS_ID])
-@pytest.mark.parametrize(
-    "command", [("users", verb) for verb in ("show", "disable", "enable", "erase")] + [("sessions", "list")], ids=str
-)
+@each("name", ["nobody@example.com", "nobody", NOBODYS_ID])
+@each("command", [("users", verb) for verb in ("show", "disable", "enable", "erase")] + [("sessions", "list")])
 def test_who_is_not_here_is_said_in_one_sentence(run: Run, command: tuple[str, str], name: str) -> None:
     assert refused(run, *command, name) == f"authserver: There is no user {name}."
 
@@ -109,7 +108,7 @@ def test_without_mail_an_account_without_a_password_is_made_and_that_is_said(app
         assert db.session.scalar(select(OneTimeToken)) is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("password", "reason"),
     [
         (b"short", "at least 8"),
@@ -134,7 +133,7 @@ def test_an_account_that_is_there_is_not_made_again(client: FlaskClient, run: Ru
     assert log_in(client, person.user["email"]).status_code == 200
 
 
-@pytest.mark.parametrize(
+@each(
     "arguments",
     [
         ("users", "create"),
@@ -161,7 +160,6 @@ def test_an_account_that_is_there_is_not_made_again(client: FlaskClient, run: Ru
         ("events", "--since", "9999-12-31"),
         ("nouns",),
     ],
-    ids=" ".join,
 )
 def test_a_wrong_use_is_status_2(run: Run, arguments: tuple[str, ...]) -> None:
     result = run(*arguments)

@@ -18,6 +18,7 @@ from authserver.models import Authorization, Event, Identity, Invitation, User
 from authserver.tokens.one_time import digest
 from tests.conftest import MakeApp
 from tests.deferred import finish
+from tests.each import each
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
 from tests.mails import Mails
 from tests.test_passwords import change, reset
@@ -58,8 +59,8 @@ NOT_EXPORTED = {
 
 
 @pytest.fixture
-def app(make_app: MakeApp, mails: Mails) -> Flask:
-    return make_app(mail_url=mails.url)
+def app(shared_app: MakeApp, mails: Mails) -> Flask:
+    return shared_app(mail_url=mails.url)
 
 
 @pytest.fixture
@@ -199,7 +200,7 @@ BAD = [{"limit": bad} for bad in ("0", "-1", "201", "1e2", "x", "", " 5", "٣", 
 ]
 
 
-@pytest.mark.parametrize("query", BAD, ids=lambda query: ascii(query)[:40])
+@each("query", BAD)
 def test_a_bad_page_is_refused(client: FlaskClient, query: dict[str, str]) -> None:
     person = sign_up(client)
     answer = client.get("/api/events/", headers=person.bearer, query_string=query)

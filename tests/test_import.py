@@ -20,6 +20,7 @@ from authserver.extensions import db
 from authserver.models import User
 from tests.commands import printed, start
 from tests.conftest import Run
+from tests.each import each
 from tests.factories import log_in, sign_up
 
 PASSWORD = "moved here from elsewhere"
@@ -183,7 +184,7 @@ def test_a_hash_that_cannot_be_checked_is_refused_and_never_repeated(app: Flask,
     assert not any(text and text.strip() in result.output for text in UNSUPPORTED)
 
 
-@pytest.mark.parametrize(
+@each(
     "head",
     ["", "\n\n", "first_name\n", "email,email\n", "email,password\n", 'email,"first_name\n', "\xff", "x" * 20000],
 )

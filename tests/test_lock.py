@@ -3,11 +3,11 @@
 import configparser
 import re
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.blocks import ROOT
+from tests.each import each
 
 LOCK = (ROOT / "deploy" / "requirements.txt").read_text()
 ENTRIES = re.findall(r"^(\S+?)==(\S+)((?: ;[^\\\n]+)?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", LOCK, re.M)
@@ -21,7 +21,7 @@ WANTED = [
 ]
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=str)
+@each("wanted", WANTED)
 def test_every_requirement_is_locked_at_a_version_that_it_admits(wanted: Requirement) -> None:
     locked = [(version, marker) for name, version, marker, _ in ENTRIES if name == canonicalize_name(wanted.name)]
     assert len(locked) == 1, f"{wanted.name} is missing: `make lock` renews deploy/requirements.txt"

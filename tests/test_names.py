@@ -11,6 +11,7 @@ from authserver.body import email_address, name
 from authserver.testing.standins import Person, StandIns
 from tests.commands import printed
 from tests.conftest import MakeApp, Run
+from tests.each import each
 from tests.factories import PASSWORD, assert_error, log_in, sign_up, signup_body
 from tests.pages import Browser
 from tests.providers.conftest import served_standins as served_standins
@@ -37,8 +38,8 @@ SURROGATES = ["\ud800", "\udbff", "\udc00", "\udfff"]
 
 
 @pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins))
+def app(shared_app: MakeApp, standins: StandIns) -> Flask:
+    return shared_app(**settings_of(standins))
 
 
 def test_the_rule_refuses_what_turns_or_breaks_the_text_and_takes_the_rest() -> None:
@@ -113,7 +114,7 @@ def test_a_provider_that_gives_no_name_or_a_plain_one_is_not_complained_of(
     assert "name" not in caplog.text
 
 
-@pytest.mark.parametrize("around", ["  {}", "{} ", "\t{}\t", "\u00a0{}\u3000", "\u2003{}\u202f "], ids=ascii)
+@each("around", ["  {}", "{} ", "\t{}\t", "\u00a0{}\u3000", "\u2003{}\u202f "])
 def test_space_around_an_address_is_no_part_of_it(around: str) -> None:
     assert email_address(around.format("Ada@Example.com")) == "ada@example.com"
     assert email_address(around.format("a" * 64 + "@" + ".".join(["b" * 60] * 3) + ".com"))
@@ -143,7 +144,7 @@ def test_space_around_an_address_is_no_part_of_it_whichever_way_it_comes_in(
     assert run("users", "erase", spaced("csv"), "--yes").exit_code == 0
 
 
-@pytest.mark.parametrize("email", ["a@mail.local", "a@b.c.local", "a@home.arpa", "a@mail.home.arpa", "a@mail.internal"])
+@each("email", ["a@mail.local", "a@b.c.local", "a@home.arpa", "a@mail.home.arpa", "a@mail.internal"])
 def test_addresses_of_a_network_of_ones_own_are_taken(email: str) -> None:
     assert email_address(email.upper()) == email
 
@@ -154,7 +155,7 @@ NOT_REACHED = [
 ]
 
 
-@pytest.mark.parametrize("email", NOT_REACHED, ids=ascii)
+@each("email", NOT_REACHED)
 def test_addresses_that_no_mail_reaches_are_refused(email: str) -> None:
     with pytest.raises(ValueError, match="valid e-mail address"):
         email_address(email)

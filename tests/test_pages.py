@@ -25,6 +25,7 @@ from authserver.passwords import flows as passwords
 from authserver.passwords import policy
 from tests.conftest import PUBLIC_URL, MakeApp
 from tests.deferred import finish
+from tests.each import each
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
 from tests.files import files
 
@@ -37,8 +38,8 @@ ALLOWED = "https://app.example.com"
 
 
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    return make_app(mail_url="smtp://127.0.0.1:9", app_name="Acme", cors_origins=ALLOWED)
+def app(shared_app: MakeApp) -> Flask:
+    return shared_app(mail_url="smtp://127.0.0.1:9", app_name="Acme", cors_origins=ALLOWED)
 
 
 @pytest.fixture
@@ -233,7 +234,7 @@ def test_a_form_without_an_origin_is_ours_where_the_browser_says_so(client: Flas
     assert send(client, "/password/reset", new_password(reset_token), headers).status_code == 200
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "kind"),
     [
         (b"token=a&token=b", "application/x-www-form-urlencoded"),

@@ -16,6 +16,7 @@ from authserver.extensions import db, fetch_one
 from authserver.models import User
 from authserver.passwords import foreign, hashing
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up
 from tests.mails import Mails
 
@@ -23,8 +24,8 @@ NEW = "a quite different one"
 
 
 @pytest.fixture
-def app(make_app: MakeApp, mails: Mails) -> Flask:
-    return make_app(mail_url=mails.url)
+def app(shared_app: MakeApp, mails: Mails) -> Flask:
+    return shared_app(mail_url=mails.url)
 
 
 def alive(client: FlaskClient, person: SignedIn) -> bool:
@@ -68,7 +69,7 @@ def test_s19_a_changed_password_ends_all_other_sessions(app: Flask, client: Flas
     assert [mail.page.rpartition("/")[2] for mail in mails.take(app)] == ["verify", "recover"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "field"),
     [
         ({"current_password": "wrong"}, "current_password"),
@@ -202,8 +203,8 @@ DJANGOS = "pbkdf2_sha256$1500000$seasalt$P4UiMPVduVWIL/oS1GzH+IofsccjJNM5hUTikBv
 
 
 @pytest.mark.usefixtures("real_hashes")
-@pytest.mark.parametrize("hashed", FOREIGN)
-@pytest.mark.parametrize("password", [PASSWORD, "pässword wïth áccents", "x" * 80])
+@each("hashed", FOREIGN)
+@each("password", [PASSWORD, "pässword wïth áccents", "x" * 80])
 def test_hashes_of_other_servers_are_taken_and_replaced_at_the_first_login(
     app: Flask, client: FlaskClient, hashed: Callable[[str], str], password: str
 ) -> None:
@@ -222,7 +223,7 @@ def test_a_hash_that_django_made_matches() -> None:
     assert not foreign.matches(DJANGOS, "letmein")
 
 
-@pytest.mark.parametrize(
+@each(
     "broken",
     [
         "",

@@ -20,6 +20,7 @@ from authserver.settings import SettingsError, environment
 from authserver.testing.standins import StandIns
 from tests.blocks import block
 from tests.conftest import PUBLIC_URL, SECRET, settings_for
+from tests.each import each
 
 ROOT = Path(__file__).parents[1]
 DATABASE = "sqlite:////nowhere/authserver.db"
@@ -91,7 +92,7 @@ def test_several_client_ids_are_all_kept_and_none_is_empty() -> None:
     assert enable({"google__client_id": " web ,ios,, android,"})[0].client_ids == ("web", "ios", "android")
 
 
-@pytest.mark.parametrize("client_id", [None, "", ",", " , ,"])
+@each("client_id", [None, "", ",", " , ,"])
 def test_s59_a_provider_without_its_id_is_refused(client_id: str | None) -> None:
     changes = {**FACEBOOK, "facebook__client_id": client_id or ""}
     if client_id is None:
@@ -116,7 +117,7 @@ def test_s59_an_unknown_provider_is_refused_with_those_that_there_are() -> None:
     assert "installed are apple, discord, facebook, github, gitlab, google, linkedin, microsoft, oidc" in sentence
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "wrong", "meant"),
     [
         ({**GOOGLE, "google__hosted_domian": "canary.example"}, "HOSTED_DOMIAN", "HOSTED_DOMAIN"),
@@ -127,7 +128,6 @@ def test_s59_an_unknown_provider_is_refused_with_those_that_there_are() -> None:
         ({**GOOGLE, "google__client_secert": "canary-secret"}, "CLIENT_SECERT", ""),
         ({**GOOGLE, "google__": "canary"}, "", ""),
     ],
-    ids=lambda value: str(value) if isinstance(value, str) else "",
 )
 def test_s59_an_unknown_option_is_refused_with_the_one_that_was_meant(
     changes: dict[str, str], wrong: str, meant: str
@@ -148,7 +148,7 @@ def works(settings: ProviderSettings) -> Provider:
     return Provider(label="Acme", access_token=TOKENS)
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     ["exchange", "", "_", "_google", "google_", "goo__gle", "go-ogle", "goo gle", "../google", "a/b", "góógle", "<b>"],
 )
@@ -163,7 +163,7 @@ def test_s59_a_name_longer_than_the_database_stores_is_refused() -> None:
         named("x" * 51, {"x" * 51: works})
 
 
-@pytest.mark.parametrize("name", ["exchanges", "x", "2", "acme_2", "a_b_c"])
+@each("name", ["exchanges", "x", "2", "acme_2", "a_b_c"])
 def test_names_of_small_letters_digits_and_single_underscores_are_taken(name: str) -> None:
     assert [one.name for one in named(name, {name: works})] == [name]
 
@@ -258,7 +258,7 @@ def test_s59_a_plugin_that_raises_or_returns_something_else_is_refused(
     assert reason in sentence
 
 
-@pytest.mark.parametrize("value", ["None", "'canary'", "7", "Provider(label='Acme')"])
+@each("value", ["None", "'canary'", "7", "Provider(label='Acme')"])
 def test_s59_a_plugin_whose_entry_point_is_no_function_is_refused(install: Install, value: str) -> None:
     install(f"from authserver.oauth.provider import Provider\nprovider = {value}")
     assert "acme" in refusal(ACME)
@@ -292,7 +292,7 @@ NO_ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "option"), ADDRESSES)
+@each(("changes", "option"), ADDRESSES)
 def test_s59_an_upstream_that_is_no_address_or_not_https_in_production_is_refused(
     changes: dict[str, str], option: str
 ) -> None:
@@ -300,14 +300,14 @@ def test_s59_an_upstream_that_is_no_address_or_not_https_in_production_is_refuse
         assert refusal({**changes, option: value}).startswith(f"AUTHSERVER_PROVIDERS__{option.upper()}: "), value
 
 
-@pytest.mark.parametrize(("changes", "option"), ADDRESSES)
+@each(("changes", "option"), ADDRESSES)
 def test_an_upstream_may_be_https_or_loopback_and_anything_in_development(changes: dict[str, str], option: str) -> None:
     for value in ("https://example.com/", "http://127.0.0.1:1234", "http://localhost:1234/x", "http://[::1]:1234"):
         assert enable({**changes, option: value})
     assert enable({**changes, option: "http://example.com"}, env="development")
 
 
-@pytest.mark.parametrize("tenant", ["canary", "", "common/", "contoso.onmicrosoft.com", f"{'0' * 8}-canary", " common"])
+@each("tenant", ["canary", "", "common/", "contoso.onmicrosoft.com", f"{'0' * 8}-canary", " common"])
 def test_s59_a_tenant_that_is_none_is_refused(tenant: str) -> None:
     sentence = refusal({**MICROSOFT, "microsoft__tenant": tenant})
     assert sentence.startswith("AUTHSERVER_PROVIDERS__MICROSOFT__TENANT: expected common, organizations, consumers or")
@@ -375,7 +375,7 @@ def test_the_interface_that_authors_import_loads_neither_the_server_nor_a_databa
 FILES = sorted((ROOT / "providers").glob("*.py"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each("path", FILES)
 def test_a_providers_file_imports_the_interface_and_nothing_else_of_ours_or_of_others(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

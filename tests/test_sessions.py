@@ -7,6 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
 from tests.security.forge import altered
 
@@ -159,7 +160,7 @@ def test_the_address_is_believed_of_as_many_proxies_as_are_trusted(make_app: Mak
     assert ip == ["127.0.0.1", "203.0.113.9", "198.51.100.7"][trusted]
 
 
-@pytest.mark.parametrize(
+@each(
     ("forged", "kept"),
     [
         ("x" * 200, ""),

@@ -23,6 +23,7 @@ from authserver.cli import cli
 from authserver.cli.database import migrate_database
 from authserver.settings import Settings, SettingsError, load
 from tests.conftest import PUBLIC_URL, SECRET
+from tests.each import each
 
 MAIL = "smtp://127.0.0.1:2525"
 # What production demands, and a mail server, since without one it warns.
@@ -177,7 +178,7 @@ GOOD: list[tuple[str, str, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "expected"), GOOD)
+@each(("name", "value", "expected"), GOOD)
 def test_a_good_value_is_taken(name: str, value: str, expected: object) -> None:
     assert getattr(settings(**{name: value}), name.lower()) == expected
 
@@ -292,7 +293,7 @@ WRONG: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda text: ascii(text[:40]))
+@each(("name", "value"), WRONG)
 def test_a_wrong_value_is_named_with_what_is_expected_and_not_shown(name: str, value: str) -> None:
     sentence = refusal(**{name: value})
     assert sentence.startswith(f"AUTHSERVER_{name}: ")
@@ -503,7 +504,7 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize("line", UNREADABLE, ids=ascii)
+@each("line", UNREADABLE)
 def test_a_line_of_the_env_file_that_cannot_be_read_stops_the_start(folder: Path, line: str) -> None:
     dotenv(folder, f"# production\n\nAUTHSERVER_PAGES=true\n\n{line}\n")
     (sentence,) = refusals(None)
@@ -520,7 +521,7 @@ def test_all_lines_that_cannot_be_read_are_named_and_those_of_other_programs_may
     assert named(refusals(None)) == ["SECRET_KEY", "PUBLIC_URL"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "meant"),
     [
         ("AUTHSERVER_SECRETKEY", "AUTHSERVER_SECRET_KEY"),

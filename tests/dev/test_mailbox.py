@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 from authserver.dev import home
 from authserver.emails.delivery import deliver_due
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.factories import NOBODYS_ID, assert_error, sign_up
 
 URL = "http://localhost:8000"
@@ -62,7 +63,7 @@ def test_a_mails_html_runs_nothing_and_its_links_open_beside_the_mailbox(client:
     assert_error(client.get(f"/mailbox/{NOBODYS_ID}"), 404, "not_found")
 
 
-@pytest.mark.parametrize("host", ["evil.example.com", "localhost.evil.com", "192.168.1.5:8000", "[fe80::1]"])
+@each("host", ["evil.example.com", "localhost.evil.com", "192.168.1.5:8000", "[fe80::1]"])
 def test_development_answers_loopback_names_alone(client: FlaskClient, host: str) -> None:
     for path in ("/mailbox", "/mailbox/new", "/dev/home.js"):
         assert_error(client.get(path, headers={"Host": host}), 404, "not_found")

@@ -10,6 +10,7 @@ from flask import Flask
 from authserver.app import create_app
 from authserver.settings import Settings, SettingsError, load
 from tests.conftest import MakeApp, variables
+from tests.each import each
 from tests.factories import assert_error
 
 TEMPTING = ("development", "dev", "true", "1", "on", "*", "http://localhost:8000", "https://auth.example.com", "/tmp")
@@ -55,13 +56,13 @@ def production_apps(migrated: Path, field: str) -> Iterator[Flask]:
             continue
 
 
-@pytest.mark.parametrize("field", sorted(Settings.model_fields))
+@each("field", sorted(Settings.model_fields))
 def test_no_setting_turns_development_on_in_production(migrated_sqlite: Path, field: str) -> None:
     for app in production_apps(migrated_sqlite, field):
         assert_nothing_of_development(app)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@each("name", OTHERS)
 def test_no_variable_that_sounds_like_it_does_either(
     migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -26,6 +26,7 @@ from authserver.oauth.provider import (
 from authserver.oauth.upstream import Upstream
 from authserver.settings import SettingsError
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.providers.signing_in import accounts, refuse, refuse_each, rows, shown, sign_in
 
 TOKEN = "a-canary-of-a-token"
@@ -213,7 +214,7 @@ def test_two_providers_of_one_kind_are_two(make_app: MakeApp) -> None:
     assert [len(table) for table in rows(app).values()] == [2, 2, 3]
 
 
-@pytest.mark.parametrize(
+@each(
     "token", ["", "a", "a.b", "a.b.c", "..", "a..c", "a.bm8.c", "a.W10.c", "a.é.c", "a.b.c.d", f"a.{'W1tb' * 4000}.c"]
 )
 def test_unverified_claims_of_what_is_no_jwt_are_a_value_error(token: str) -> None:

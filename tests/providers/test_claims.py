@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey
 from authserver.oauth.provider import Identity, Issued, Refused, Unavailable, signed_jwt, unverified_claims
 from authserver.settings import SettingsError
 from providers.microsoft import CONSUMERS
+from tests.each import each
 from tests.providers.shipped import (
     KEY,
     NAMES,
@@ -42,7 +43,7 @@ def jwt(**claims: Any) -> str:
 # Every provider
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_a_providers_file_says_where_to_register_and_where_its_facts_are_from(name: str) -> None:
     docstring = ast.get_docstring(ast.parse(Path(f"providers/{name}.py").read_text())) or ""
     callback = f"<AUTHSERVER_PUBLIC_URL>/api/auth/{'<name>' if name == 'oidc' else name}/callback/"
@@ -50,7 +51,7 @@ def test_a_providers_file_says_where_to_register_and_where_its_facts_are_from(na
         assert part in docstring
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_every_upstream_address_of_a_provider_is_a_setting_and_in_production_https(name: str) -> None:
     settings = settings_of(name)
     factory(name)(settings)
@@ -64,7 +65,7 @@ def test_every_upstream_address_of_a_provider_is_a_setting_and_in_production_htt
         assert all(url.startswith("http://127.0.0.1:1") for url in urls if url)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_a_provider_takes_codes_and_says_how(name: str) -> None:
     provider = made(name)
     assert provider.scopes
@@ -77,7 +78,7 @@ def test_a_provider_takes_codes_and_says_how(name: str) -> None:
         assert provider.needs_secret
 
 
-@pytest.mark.parametrize("name", OPENID)
+@each("name", OPENID)
 def test_the_standard_claims_are_read(name: str) -> None:
     names = {"given_name": "Ada", "family_name": "Lovelace", "name": "Ada Lovelace"}
     person = identified(name, {"oid": "1", "tid": OURS, "email": "ada@example.com", **names})
@@ -85,7 +86,7 @@ def test_the_standard_claims_are_read(name: str) -> None:
     assert (person.first_name, person.last_name) == ("Ada", "Lovelace")
 
 
-@pytest.mark.parametrize("name", OPENID)
+@each("name", OPENID)
 def test_claims_that_are_left_out_or_null_are_none_and_prove_nothing(name: str) -> None:
     for value in ({}, dict.fromkeys(("email", "email_verified", "given_name", "family_name", "name"))):
         person = identified(name, {"oid": "1", "tid": OURS, **value})
@@ -93,27 +94,27 @@ def test_claims_that_are_left_out_or_null_are_none_and_prove_nothing(name: str) 
         assert person == Identity(subject="1", tenant=tenant, email=None, email_verified=False)
 
 
-@pytest.mark.parametrize("name", OPENID)
+@each("name", OPENID)
 def test_a_name_in_one_piece_is_the_first_name(name: str) -> None:
     person = identified(name, {"oid": "1", "tid": OURS, "name": "Ada Lovelace"})
     assert (person.first_name, person.last_name) == ("Ada Lovelace", "")
 
 
-@pytest.mark.parametrize("name", OPENID)
+@each("name", OPENID)
 def test_a_token_without_a_subject_is_nobodys(name: str) -> None:
     with pytest.raises(KeyError):
         id_token(name).identity({"email": "ada@example.com", "email_verified": True})
 
 
-@pytest.mark.parametrize("name", OPENID)
-@pytest.mark.parametrize("value", [*HOSTILE, 1, "1"], ids=repr)
+@each("name", OPENID)
+@each("value", [*HOSTILE, 1, "1"])
 def test_s23_only_a_real_true_makes_an_address_verified(name: str, value: object) -> None:
     claims = {"oid": "1", "tid": OURS, "hd": "gmail.com", "email": "victim@gmail.com", "email_verified": value}
     person = identified(name, claims)
     assert person.email_verified is person.email_authoritative is False
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "verified"),
     [
         ("apple", {True, "true"}),
@@ -139,7 +140,7 @@ def test_google_signs_with_two_spellings_of_its_issuer() -> None:
     assert issuers(id_token("google"), {}) == {"https://accounts.google.com", "accounts.google.com"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("email", "hd", "authoritative"),
     [
         ("ada@gmail.com", None, True),
@@ -163,7 +164,7 @@ def test_google_is_the_authority_for_its_own_mailboxes_and_for_a_workspaces_peop
     assert profile("google", Answers(userinfo=claims)).email_authoritative is authoritative
 
 
-@pytest.mark.parametrize(
+@each(
     "hd", [None, "", "notexample.com", "example.com.evil.example", "sub.example.com", "com", "*", ["example.com"], True]
 )
 def test_s24_another_hosted_domain_is_refused_in_either_kind_of_token(hd: object) -> None:
@@ -187,8 +188,8 @@ def test_s24_the_hosted_domain_is_asked_for_and_let_in() -> None:
 GRANT = {"app_id": "id", "type": "USER", "is_valid": True, "expires_at": 0, "user_id": "1"}
 
 
-@pytest.mark.parametrize("code", [4, 17, 32, 613])
-@pytest.mark.parametrize("status", [400, 403])
+@each("code", [4, 17, 32, 613])
+@each("status", [400, 403])
 def test_facebooks_throttling_is_an_outage_and_not_a_refusal(code: int, status: int) -> None:
     throttled = Refused("the provider answered", status=status, body={"error": {"code": code, "message": "limit"}})
     with pytest.raises(Unavailable):
@@ -203,7 +204,7 @@ def test_facebooks_passing_failures_are_an_outage() -> None:
         issued("facebook", Answers(debug_token=passing))
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         None,
@@ -218,7 +219,6 @@ def test_facebooks_passing_failures_are_an_outage() -> None:
         {"error": {"code": 190, "is_transient": "true"}},
         {"code": 4},
     ],
-    ids=repr,
 )
 def test_whatever_else_facebook_refuses_is_refused(body: object) -> None:
     with pytest.raises(Refused):
@@ -244,20 +244,20 @@ def test_facebooks_limited_login_is_of_either_of_its_hosts_and_its_address_unver
 # Microsoft
 
 
-@pytest.mark.parametrize("edov", [True, 1, "1", "true"], ids=repr)
+@each("edov", [True, 1, "1", "true"])
 def test_microsofts_edov_makes_an_address_verified_and_microsoft_its_authority(edov: object) -> None:
     person = identified("microsoft", {"oid": "7", "tid": OURS, "email": "ada@example.com", "xms_edov": edov})
     assert (person.subject, person.tenant) == ("7", OURS)
     assert person.email_verified is person.email_authoritative is True
 
 
-@pytest.mark.parametrize("edov", HOSTILE, ids=repr)
+@each("edov", HOSTILE)
 def test_s23_no_other_spelling_of_edov_counts(edov: object) -> None:
     person = identified("microsoft", {"oid": "7", "tid": OURS, "email": "ada@example.com", "xms_edov": edov})
     assert person.email_verified is person.email_authoritative is False
 
 
-@pytest.mark.parametrize(
+@each(
     ("setting", "admitted"),
     [
         ("common", {OURS, OTHER, CONSUMERS}),
@@ -287,9 +287,7 @@ def test_s26_a_tenants_people_are_let_in_alike_by_either_kind_of_token(setting: 
                 refuse()
 
 
-@pytest.mark.parametrize(
-    "tid", ["", "common", "{tenantid}", "../evil", f"{OURS}/", f" {OURS}", f"{OURS}\n", OURS.upper()]
-)
+@each("tid", ["", "common", "{tenantid}", "../evil", f"{OURS}/", f" {OURS}", f"{OURS}\n", OURS.upper()])
 def test_s26_a_tenant_that_is_no_id_is_refused(tid: str) -> None:
     with pytest.raises(Refused):
         issuers(id_token("microsoft"), {"tid": tid})
@@ -299,7 +297,7 @@ def test_s26_a_tenant_that_is_no_id_is_refused(tid: str) -> None:
         issued("microsoft", Answers(), jwt(tid=tid, appid="id"))
 
 
-@pytest.mark.parametrize("tid", [None, 1, True, [OURS], {}], ids=repr)
+@each("tid", [None, 1, True, [OURS], {}])
 def test_s26_a_tenant_of_another_type_raises(tid: object) -> None:
     with pytest.raises(TypeError):
         issuers(id_token("microsoft"), {"tid": tid})
@@ -381,7 +379,7 @@ def wrong_keys() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("kind", wrong_keys())
+@each("kind", wrong_keys())
 def test_a_wrong_key_of_apples_stops_the_start_and_is_not_shown(kind: str) -> None:
     key = wrong_keys()[kind]
     with pytest.raises(SettingsError) as caught:

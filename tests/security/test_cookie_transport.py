@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import PUBLIC_URL, MakeApp
+from tests.each import each
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
 from tests.providers.signing_in import rows
 
@@ -17,8 +18,8 @@ TRANSPORT = {"X-Auth-Transport": "cookie", "Origin": APP}
 
 
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    return make_app(cors_origins=APP)
+def app(shared_app: MakeApp) -> Flask:
+    return shared_app(cors_origins=APP)
 
 
 def post(client: FlaskClient, path: str, json: object = None, **headers: str) -> TestResponse:
@@ -147,7 +148,7 @@ def test_who_has_no_cookie_is_not_authenticated(client: FlaskClient) -> None:
 # S63
 
 
-@pytest.mark.parametrize("name", ["\xa0__Host-refresh", "\x85__Host-refresh", "refresh", "__host-refresh", "__Host-"])
+@each("name", ["\xa0__Host-refresh", "\x85__Host-refresh", "refresh", "__host-refresh", "__Host-"])
 def test_s63_a_sibling_domains_cookie_is_never_taken_for_ours(client: FlaskClient, name: str) -> None:
     _, token = signs_in(client)
     assert_error(refresh_by_cookie(client, f"{name}={token}"), 401, "not_authenticated")
@@ -194,7 +195,7 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+@each("headers", FOREIGN)
 def test_s64_from_a_foreign_missing_or_null_origin_nothing_changes(
     app: Flask, client: FlaskClient, headers: dict[str, str]
 ) -> None:

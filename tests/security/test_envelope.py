@@ -21,6 +21,7 @@ from authserver.extensions import db, writing
 from authserver.models import Invitation, Mail, User
 from authserver.settings import SettingsError
 from tests.conftest import MakeApp, Run
+from tests.each import each
 from tests.factories import assert_error, sign_up, signup_body
 from tests.mails import Arrived, Mails
 from tests.pages import Browser
@@ -60,8 +61,8 @@ NOT_ENCODED = [
 
 
 @pytest.fixture
-def app(make_app: MakeApp, mails: Mails) -> Flask:
-    return make_app(mail_url=mails.url)
+def app(shared_app: MakeApp, mails: Mails) -> Flask:
+    return shared_app(mail_url=mails.url)
 
 
 def assert_exact(mail: Arrived, email: str) -> None:
@@ -101,7 +102,7 @@ def assert_nothing_is_stored(app: Flask) -> None:
             assert db.session.scalars(select(model)).all() == []
 
 
-@pytest.mark.parametrize("local", NOT_ENCODED)
+@each("local", NOT_ENCODED)
 def test_s71_an_address_that_is_taken_is_mailed_to_as_it_is_stored(
     app: Flask, client: FlaskClient, mails: Mails, local: str
 ) -> None:

@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 from authserver.oauth import binding
 from authserver.testing.standins import StandIns
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.factories import assert_error, sign_up
 from tests.page_trips import CLICK, depart
 from tests.pages import HTML, OURS, Browser, assert_leads, assert_page, everything, signed_in_on_page
@@ -24,8 +25,8 @@ FLOW = re.compile(r"__Host-flow-([\w-]{22})=([^;]*)")
 
 
 @pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins), redirect_urls=NEXT)
+def app(shared_app: MakeApp, standins: StandIns) -> Flask:
+    return shared_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 def set_by(answer: TestResponse) -> list[tuple[str, str]]:
@@ -97,7 +98,7 @@ def test_s78_the_oldest_go_by_when_they_were_begun_whatever_their_order(app: Fla
     assert in_order(app, same) == [0, 1, 2], "browsers send the older first"
 
 
-@pytest.mark.parametrize(
+@each(
     "odd",
     [
         "",

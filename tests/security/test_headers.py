@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import PUBLIC_URL, MakeApp
+from tests.each import each
 from tests.factories import sign_up
 
 ALLOWED = "https://app.example.com"
@@ -15,8 +16,8 @@ HSTS = "Strict-Transport-Security"
 
 
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    return make_app(cors_origins=ALLOWED)
+def app(shared_app: MakeApp) -> Flask:
+    return shared_app(cors_origins=ALLOWED)
 
 
 def many(client: FlaskClient, **headers: str) -> list[TestResponse]:
@@ -55,7 +56,9 @@ def test_every_response_is_taken_for_what_it_says_and_keeps_browsers_on_https(cl
         assert len(answer.headers.getlist("Cache-Control")) == 1
 
 
-def test_a_failure_says_so_too(app: Flask) -> None:
+def test_a_failure_says_so_too(make_app: MakeApp) -> None:
+    app = make_app(cors_origins=ALLOWED)
+
     def broken() -> str:
         raise KeyError
 
@@ -75,7 +78,7 @@ def test_a_browser_is_not_kept_on_https_for_the_other_ports_of_this_machine(make
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("origin", [None, ALLOWED, "https://evil.example", "null", PUBLIC_URL])
+@each("origin", [None, ALLOWED, "https://evil.example", "null", PUBLIC_URL])
 def test_s57_a_cache_keeps_the_answers_to_different_origins_apart(app: Flask, client: FlaskClient, origin: str) -> None:
     """The public keys may be cached for five minutes, and would have lost the header that another origin needs."""
     unlike = 0
@@ -99,7 +102,8 @@ def test_s57_a_star_is_kept_apart_from_none(make_app: MakeApp) -> None:
     assert client.get("/.well-known/jwks.json").headers["Vary"] == "Origin"
 
 
-def test_what_varies_by_more_says_both(app: Flask) -> None:
+def test_what_varies_by_more_says_both(make_app: MakeApp) -> None:
+    app = make_app(cors_origins=ALLOWED)
     app.add_url_rule("/varied", view_func=lambda: ({}, 200, {"Vary": "Accept-Language"}))
     for headers in ({}, {"Origin": ALLOWED}):
         assert set(app.test_client().get("/varied", headers=headers).vary) == {"Accept-Language", "Origin"}

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from authserver.models import User
 from authserver.tokens import keys
 from tests.conftest import PUBLIC_URL, MakeApp
+from tests.each import each
 from tests.factories import SignedIn, assert_error, log_in, sign_up
 from tests.security.test_signup import count
 
@@ -52,8 +53,8 @@ MALFORMED = {
 
 
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    return make_app(providers__google__client_id="id")
+def app(shared_app: MakeApp) -> Flask:
+    return shared_app(providers__google__client_id="id")
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
@@ -69,7 +70,7 @@ def test_s55_a_malformed_body_is_a_400_everywhere(app: Flask, client: FlaskClien
     assert count(app, User) == 1, "nobody but the one signed up above"
 
 
-@pytest.mark.parametrize("value", [None, 1, 1.5, True, [], {}, ["x"], {"x": "y"}, "", "a\0b"], ids=repr)
+@each("value", [None, 1, 1.5, True, [], {}, ["x"], {"x": "y"}, "", "a\0b"])
 def test_s55_a_field_of_the_wrong_type_is_named(client: FlaskClient, value: object) -> None:
     for path, field in (
         ("/api/signup/", "email"),
@@ -81,7 +82,7 @@ def test_s55_a_field_of_the_wrong_type_is_named(client: FlaskClient, value: obje
         assert_error(client.post(path, json=body), 400, "invalid_request", field)
 
 
-@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "text/json"])
+@each("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "text/json"])
 def test_s55_another_content_type_is_refused(client: FlaskClient, content_type: str | None) -> None:
     for path in POSTS:
         answer = client.post(path, data=GOOD + b"}", content_type=content_type)
@@ -138,9 +139,7 @@ def test_s56_an_unexpected_failure_is_json_with_an_id_that_the_log_has_too(
     assert body["error_id"] in caplog.text
 
 
-@pytest.mark.parametrize(
-    "error", [jwt.ExpiredSignatureError(), jwt.InvalidKeyError(), NoAuthorizationError(), WrongTokenError()], ids=repr
-)
+@each("error", [jwt.ExpiredSignatureError(), jwt.InvalidKeyError(), NoAuthorizationError(), WrongTokenError()])
 def test_s56_a_token_error_that_escapes_is_the_contracts_401(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -198,7 +197,7 @@ def preflight(client: FlaskClient, origin: str, method: str = "POST") -> dict[st
     return dict(client.options("/api/login/", headers=headers).headers)
 
 
-@pytest.mark.parametrize("origin", FOREIGN)
+@each("origin", FOREIGN)
 def test_s57_a_foreign_origin_gets_no_permission(cors_client: FlaskClient, origin: str) -> None:
     answer = cors_client.get("/api/me/", headers={"Origin": origin})
     for headers in (preflight(cors_client, origin), dict(answer.headers)):
@@ -244,7 +243,7 @@ def test_s57_a_star_gives_no_credentials(make_app: MakeApp) -> None:
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-@pytest.mark.parametrize(
+@each(
     "origin",
     [
         "http://localhost:5173",

@@ -14,6 +14,7 @@ from authserver.limits import network
 from authserver.models import Mail, RateLimit
 from authserver.settings import SettingsError, load
 from tests.conftest import PUBLIC_URL, SECRET, MakeApp
+from tests.each import each
 from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up, signup_body
 from tests.security.guessing import counted, guess, hashes, statuses
 
@@ -108,7 +109,7 @@ def counts(app: Flask) -> dict[str, int]:
         return {row.key: row.count for row in db.session.scalars(select(RateLimit))}
 
 
-@pytest.mark.parametrize(
+@each(
     ("address", "counted_as"),
     [
         ("192.0.2.1", "192.0.2.1"),
@@ -261,7 +262,7 @@ WRONG = """10 | ten per minute | 10 per fortnight | 0 per minute | 10 per 0 minu
 | -1 per minute | 1.5 per minute | 10 per 5 years | 10000000 per minute | 1 per 99999999999999999999 days"""
 
 
-@pytest.mark.parametrize("wrong", [one.strip() for one in WRONG.split("|")])
+@each("wrong", [one.strip() for one in WRONG.split("|")])
 def test_a_wrong_limit_refuses_the_start_by_its_name(wrong: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(

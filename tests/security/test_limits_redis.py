@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from authserver.limits import counters, stores
 from authserver.settings import SettingsError, load
 from tests.conftest import PUBLIC_URL, SECRET, MakeApp
+from tests.each import each
 from tests.factories import assert_error, log_in, sign_up
 from tests.forwarder import Forwarder
 from tests.security.guessing import counted, guess, hashes, statuses
@@ -145,9 +146,7 @@ def test_s60_a_redis_that_refuses_to_write_does_not_count(
     assert statuses(*(guess(client, "p@example.com") for _ in range(11))) == [401] * 10 + [429]
 
 
-@pytest.mark.parametrize(
-    "wrong", ["redis:6379", "http://h", "redis://", "redis://h:99999", "redis://h/x", "redis://h?x=1"]
-)
+@each("wrong", ["redis:6379", "http://h", "redis://", "redis://h:99999", "redis://h/x", "redis://h?x=1"])
 def test_a_wrong_redis_refuses_the_start_by_its_name(wrong: str) -> None:
     with pytest.raises(SettingsError, match=r"^AUTHSERVER_REDIS_URL: expected redis://user:password@host:port/0 or "):
         load({"AUTHSERVER_SECRET_KEY": SECRET, "AUTHSERVER_PUBLIC_URL": PUBLIC_URL, "AUTHSERVER_REDIS_URL": wrong})

@@ -12,6 +12,7 @@ from authserver.extensions import db
 from authserver.looking import WouldChange, require_more_than_a_look
 from authserver.testing.standins import StandIns
 from tests.conftest import PUBLIC_URL, MakeApp
+from tests.each import each
 from tests.factories import NOBODYS_ID, SignedIn, assert_error, sign_up
 from tests.page_trips import depart, depart_to_link, ticket_page
 from tests.pages import OURS, Browser, assert_leads, holds, signed_in_on_page
@@ -47,8 +48,8 @@ def rows(app: Flask) -> Rows:
 
 
 @pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins), redirect_urls=NEXT, rate_limits="true")
+def app(shared_app: MakeApp, standins: StandIns) -> Flask:
+    return shared_app(**settings_of(standins), redirect_urls=NEXT, rate_limits="true")
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def test_s83_what_changes_nothing_is_answered_to_who_only_looks(app: Flask, adva
     assert holds(browser)
 
 
-@pytest.mark.parametrize("purpose", ["", "navigate", "prefetching", "no"])
+@each("purpose", ["", "navigate", "prefetching", "no"])
 def test_s83_another_purpose_is_no_look(app: Flask, purpose: str) -> None:
     headers = {"Sec-Purpose": purpose, "Purpose": purpose}
     assert Browser(app).open("GET", "/signin/google", {**OURS, **SAME_ORIGIN, **headers}).status_code == 302

@@ -17,6 +17,7 @@ from authserver.extensions import db
 from authserver.models import Session, User
 from tests.commands import printed
 from tests.conftest import MakeApp, Run
+from tests.each import each
 from tests.factories import log_in, sign_up
 from tests.pages import signed_in_on_page
 
@@ -114,7 +115,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("value", REFUSED)
+@each("value", REFUSED)
 def test_s80_a_date_before_1970_or_after_now_is_refused(app: Flask, run: Run, value: str) -> None:
     person = json.dumps({"email": "ada@example.com", "date_joined": value})
     result = run("users", "import", "-", "--format", "jsonl", stdin=person)

@@ -13,6 +13,7 @@ from authserver.oauth.documents import Documents
 from authserver.oauth.provider import IdToken, Unavailable, standard_identity
 from authserver.oauth.upstream import Upstream
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.providers.redirecting import NEXT
 from tests.providers.shipped import Answers
 from tests.providers.signing_in import send
@@ -41,9 +42,9 @@ SAID: list[tuple[dict[str, object], dict[str, object], tuple[str | None, bool]]]
 
 
 @pytest.fixture
-def app(make_app: MakeApp, acme: Publisher) -> Flask:
+def app(shared_app: MakeApp, acme: Publisher) -> Flask:
     acme.describe(userinfo_endpoint=f"{acme.url}/userinfo")
-    return app_at(make_app, acme.url)
+    return app_at(shared_app, acme.url)
 
 
 def test_s84_an_address_is_verified_only_by_the_document_that_has_it(client: FlaskClient, acme: Publisher) -> None:
@@ -93,7 +94,7 @@ def led_to(issuer: str, endpoint: str, field: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@each("field", FIELDS)
 def test_s84_a_document_leads_nowhere_nearer_than_its_issuer_is(field: str) -> None:
     for issuers in (FAR, LOOPBACK, LINK):
         for issuer in issuers:

@@ -15,6 +15,7 @@ from authserver.oauth import identities
 from authserver.sessions import flows as sessions
 from authserver.testing.standins import StandIns
 from tests.conftest import PUBLIC_URL, MakeApp
+from tests.each import each
 from tests.factories import PASSWORD, SignedIn, assert_error, sign_up
 from tests.page_trips import depart_to_link
 from tests.pages import (
@@ -55,8 +56,8 @@ ODD_BODIES = [
 
 
 @pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins), redirect_urls=NEXT, mail_url="smtp://127.0.0.1:9")
+def app(shared_app: MakeApp, standins: StandIns) -> Flask:
+    return shared_app(**settings_of(standins), redirect_urls=NEXT, mail_url="smtp://127.0.0.1:9")
 
 
 @pytest.fixture
@@ -116,9 +117,7 @@ def test_an_odd_form_is_answered(app: Flask, accept: dict[str, str]) -> None:
         assert_answered(huge, accept is HTML, path)
 
 
-@pytest.mark.parametrize(
-    "cookies", ["", ";", "=", "\0", "x" * 9000, "ä\xff", f"{COOKIE}=\0", f"{COOKIE}=" + "é" * 9000]
-)
+@each("cookies", ["", ";", "=", "\0", "x" * 9000, "ä\xff", f"{COOKIE}=\0", f"{COOKIE}=" + "é" * 9000])
 def test_an_odd_cookie_is_nobodys(app: Flask, person: SignedIn, cookies: str) -> None:
     browser = Browser(app, Cookie=cookies.encode().decode("latin-1"))
     for path in paths(app, "GET"):
@@ -129,9 +128,7 @@ def test_an_odd_cookie_is_nobodys(app: Flask, person: SignedIn, cookies: str) ->
     assert_leads(browser.sign_in(person.user["email"]), "/account")
 
 
-@pytest.mark.parametrize(
-    "path", ["/signin/%00", "/signin/%ff", "/account/%00", "/account/x", "/signin/a/b", "/account//"]
-)
+@each("path", ["/signin/%00", "/signin/%ff", "/account/%00", "/account/x", "/signin/a/b", "/account//"])
 def test_an_odd_path_is_a_404_page(app: Flask, path: str) -> None:
     answer = Browser(app).get(path)
     assert answer.status_code == 404

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from authserver.testing.standins import StandIns
 from tests.conftest import PUBLIC_URL, MakeApp
+from tests.each import each
 from tests.factories import PASSWORD, SignedIn, assert_error, sign_up
 from tests.page_trips import depart
 from tests.pages import (
@@ -39,8 +40,8 @@ LOCAL = "http://localhost:8000"
 
 
 @pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins), redirect_urls=",".join(LISTED))
+def app(shared_app: MakeApp, standins: StandIns) -> Flask:
+    return shared_app(**settings_of(standins), redirect_urls=",".join(LISTED))
 
 
 @pytest.fixture
@@ -208,7 +209,7 @@ def test_s54_in_development_only_loopback_is_allowed_besides(make_app: MakeApp) 
                 assert (path, ascii(address)[:60], answer.status_code) == (path, ascii(address)[:60], status)
 
 
-@pytest.mark.parametrize("path", ["/signin", "/signup", "/signout", "/signin/google"])
+@each("path", ["/signin", "/signup", "/signout", "/signin/google"])
 def test_s54_a_next_that_came_twice_is_refused(app: Flask, path: str) -> None:
     query = Flow().query()
     for odd in (f"{query}&next={NEXT}", f"{query}&next=https://evil.example", f"next=https://evil.example&{query}"):
@@ -230,7 +231,7 @@ HOSTILE += [
 ]
 
 
-@pytest.mark.parametrize("then", HOSTILE)
+@each("then", HOSTILE)
 def test_s54_then_leads_to_the_pages_of_the_account_that_it_may_and_nowhere_else(
     app: Flask, person: SignedIn, then: str
 ) -> None:

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from authserver.testing.standins import StandIns
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.factories import SignedIn, assert_error, sign_up
 from tests.page_trips import CLICK, PageTrip, depart, depart_to_link, ticket_page
 from tests.pages import (
@@ -37,8 +38,8 @@ CROWD = 10
 
 
 @pytest.fixture
-def app(make_app: MakeApp, standins: StandIns) -> Flask:
-    return make_app(**settings_of(standins), redirect_urls=NEXT)
+def app(shared_app: MakeApp, standins: StandIns) -> Flask:
+    return shared_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def test_s53_a_code_of_a_pages_flow_is_worth_nothing_to_an_application_and_the_o
     assert "sessions" not in counts(app)
 
 
-@pytest.mark.parametrize("error", ["access_denied", "server_error", "token_not_valid", "x<script>canary", "", "\0"])
+@each("error", ["access_denied", "server_error", "token_not_valid", "x<script>canary", "", "\0"])
 def test_an_address_that_says_an_error_is_shown_in_our_words_only(app: Flask, standins: StandIns, error: str) -> None:
     trip = depart(app, standins)
     answer = trip.browser.get(changed(trip.come_back(), error=error, error_description="canary"))

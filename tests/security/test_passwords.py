@@ -16,6 +16,7 @@ from authserver.models import User
 from authserver.passwords import hashing, policy
 from tests.commands import start
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.factories import PASSWORD, assert_error, log_in, sign_up, signup_body
 from tests.test_passwords import stored_hash
 
@@ -78,7 +79,7 @@ def test_s41_an_unknown_address_costs_the_same_hash(app: Flask, client: FlaskCli
 COMMON = ["password", "PassWord", "12345678", "qwertyuiop", "iloveyou1"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("password", "confirmation", "field"),
     [
         ("", "", "password"),
@@ -99,7 +100,7 @@ def test_s46_a_password_against_the_rule_is_refused_before_any_hash(
     assert hashes == []
 
 
-@pytest.mark.parametrize("password", ["eight 88", "x" * 256, "  spaces kept  ", "🔑🔑🔑🔑🔑🔑🔑🔑"])
+@each("password", ["eight 88", "x" * 256, "  spaces kept  ", "🔑🔑🔑🔑🔑🔑🔑🔑"])
 def test_s46_length_counts_characters_and_spaces_are_kept(client: FlaskClient, password: str) -> None:
     person = sign_up(client, password=password, password_confirm=password)
     assert log_in(client, person.user["email"], password).status_code == 200

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from authserver.extensions import db
 from authserver.models import Session, User
 from tests.conftest import MakeApp
+from tests.each import each
 from tests.factories import assert_error, log_in, sign_up, signup_body
 from tests.mails import Mails
 
@@ -63,7 +64,7 @@ def test_s36_a_reset_is_mailed_to_the_stored_address_alone(make_app: MakeApp, ma
     assert mails.take(app) == []
 
 
-@pytest.mark.parametrize(
+@each(
     "email",
     [
         ["a@example.com", "b@example.com"],
@@ -94,7 +95,6 @@ def test_s36_a_reset_is_mailed_to_the_stored_address_alone(make_app: MakeApp, ma
         True,
         {"address": "a@example.com"},
     ],
-    ids=repr,
 )
 def test_s37_what_is_no_single_address_is_refused(app: Flask, client: FlaskClient, email: object) -> None:
     assert_error(client.post("/api/signup/", json=signup_body(email=email)), 400, "invalid_request", "email")

@@ -8,6 +8,7 @@ import pytest
 import authserver
 from authserver.settings import SettingsError, load
 from tests.conftest import PUBLIC_URL, SECRET
+from tests.each import each
 from tests.test_start import CANARY, production, refused_by_gunicorn, run
 
 Changes = dict[str, str | None]
@@ -73,7 +74,7 @@ def refusal(changes: Changes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     return line
 
 
-@pytest.mark.parametrize(("name", "changes"), UNSAFE, ids=ids)
+@each(("name", "changes"), UNSAFE)
 def test_s58_production_does_not_start_with_an_unsafe_setting(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, changes: Changes
 ) -> None:
@@ -91,7 +92,7 @@ def test_s58_production_does_not_start_in_flasks_debug_mode(
     assert "FLASK_DEBUG" in refusal({"DATABASE_URL": f"sqlite:///{migrated_sqlite}"}, monkeypatch, capsys)
 
 
-@pytest.mark.parametrize(
+@each(
     "changes",
     [
         {},
@@ -100,7 +101,6 @@ def test_s58_production_does_not_start_in_flasks_debug_mode(
         {"PUBLIC_URL": "http://[::1]:8000"},
         {"CORS_ORIGINS": "https://app.example.com,http://localhost:5173"},
     ],
-    ids=ids,
 )
 def test_s58_production_starts_with_what_is_safe_and_on_loopback(changes: Changes) -> None:
     """Else the refusals above would show nothing."""

@@ -2,9 +2,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-import pytest
-
 from authserver.testing.standins import StandIns
+from tests.each import each
 from tests.standins.asking import OPENID, Clock, ask, at, jwt_claims, openid, tokens, verified
 
 Check = Callable[[StandIns, str], object]
@@ -50,7 +49,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
-@pytest.mark.parametrize("name", CHECKS)
+@each("name", CHECKS)
 def test_an_access_token_is_of_the_application_that_it_was_issued_to(standins: StandIns, name: str) -> None:
     stand_in = standins.each[name]
     ours, theirs = (stand_in.person(role) for role in ("verified", "tokens of another"))
@@ -61,7 +60,7 @@ def test_an_access_token_is_of_the_application_that_it_was_issued_to(standins: S
     assert CHECKS[name](standins, "made-up") is None
 
 
-@pytest.mark.parametrize("name", OPENID)
+@each("name", OPENID)
 def test_another_applications_id_token_comes_for_who_is_there_to_bring_it(standins: StandIns, name: str) -> None:
     stand_in = openid(standins, name)
     person = stand_in.person("tokens of another")
@@ -69,7 +68,7 @@ def test_another_applications_id_token_comes_for_who_is_there_to_bring_it(standi
     assert verified(stand_in, stand_in.id_token(person))["aud"] == stand_in.other_client_id
 
 
-@pytest.mark.parametrize("name", ["google", "gitlab", "discord", "linkedin"])
+@each("name", ["google", "gitlab", "discord", "linkedin"])
 def test_what_is_said_of_a_token_can_be_changed_and_ends_with_it(standins: StandIns, clock: Clock, name: str) -> None:
     stand_in = standins.each[name]
     field = {"google": "aud", "linkedin": "client_id"}.get(name, "application")

@@ -1,9 +1,8 @@
 from typing import Any
 
-import pytest
-
 from authserver.testing.standins import StandIns
 from authserver.testing.standins.keys import s256
+from tests.each import each
 from tests.standins.asking import BACK, NAMES, VERIFIER, Clock, authorize_url, exchange
 
 Refusal = tuple[int, dict[str, str]]
@@ -39,7 +38,7 @@ def assert_refused(name: str, why: str, answer: tuple[int, Any]) -> None:
     assert "access_token" not in body
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_a_code_is_good_once_soon_and_for_who_asked(standins: StandIns, clock: Clock, name: str) -> None:
     stand_in = standins.each[name]
 
@@ -66,7 +65,7 @@ def test_a_code_is_good_once_soon_and_for_who_asked(standins: StandIns, clock: C
         clock.time -= 60
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("apple", "linkedin")])
+@each("name", [name for name in NAMES if name not in ("apple", "linkedin")])
 def test_a_verifier_without_a_challenge_and_another_clients_code_are_refused(standins: StandIns, name: str) -> None:
     stand_in = standins.each[name]
     plain = authorize_url(stand_in, code_challenge=None, code_challenge_method=None)
@@ -77,7 +76,7 @@ def test_a_verifier_without_a_challenge_and_another_clients_code_are_refused(sta
     assert_refused(name, "code", exchange(stand_in, code, client_id=other, client_secret=secret))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("github", "facebook")])
+@each("name", [name for name in NAMES if name not in ("github", "facebook")])
 def test_another_grant_type_is_refused(standins: StandIns, name: str) -> None:
     stand_in = standins.each[name]
     for grant_type in ("password", None):

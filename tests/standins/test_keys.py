@@ -7,10 +7,11 @@ from joserfc.jwk import RSAKey
 
 from authserver.testing.standins import Callback, Person, StandIns
 from authserver.testing.standins.signing import Signing
+from tests.each import each
 from tests.standins.asking import NAMES, SIGNING, ask, at, authorize_url, jwt_claims, tokens, verified
 
 
-@pytest.mark.parametrize("name", SIGNING)
+@each("name", SIGNING)
 def test_an_id_token_can_be_made_to_say_anything(standins: StandIns, name: str) -> None:
     stand_in = standins.each[name]
     assert isinstance(stand_in, Signing)
@@ -35,7 +36,7 @@ def test_forged_tokens_are_forged(standins: StandIns) -> None:
         assert jwt_claims(token) == claims
 
 
-@pytest.mark.parametrize("name", SIGNING)
+@each("name", SIGNING)
 def test_a_new_key_signs_and_the_old_one_stays_published_or_not(standins: StandIns, name: str) -> None:
     stand_in = standins.each[name]
     assert isinstance(stand_in, Signing)

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from authserver.testing.standins import NotAsked, Person, StandIns, choose
+from tests.each import each
 from tests.standins.asking import NAMES, OPENID, ask, at, authorize_url, openid
 
 
@@ -27,7 +28,7 @@ def test_what_the_page_shows_is_escaped(standins: StandIns) -> None:
     assert not re.search("<script>|<b>|<i>", page)
 
 
-@pytest.mark.parametrize(
+@each(
     "changes",
     [
         {"client_id": "unheard-of"},
@@ -43,7 +44,7 @@ def test_what_the_page_shows_is_escaped(standins: StandIns) -> None:
         {"response_mode": "web_message"},
     ],
 )
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_a_request_that_cannot_be_answered_gets_an_error_page(
     standins: StandIns, name: str, changes: dict[str, str | None]
 ) -> None:
@@ -69,7 +70,7 @@ def test_the_browser_is_led_to_loopback_and_https(standins: StandIns, redirect_u
     assert callback.url.startswith(redirect_uri + ("&" if "?" in redirect_uri else "?") + "code=")
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "error"),
     [
         ({"response_type": "token"}, "unsupported_response_type"),
@@ -91,7 +92,7 @@ DENIED = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_who_cancels_or_declines_comes_back_with_an_error(standins: StandIns, name: str) -> None:
     stand_in = standins.each[name]
     for person in (None, stand_in.person("declines")):

@@ -3,10 +3,10 @@ import re
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
 from joserfc.jwk import ECKey
 
 from authserver.testing.standins import Person, StandIns, choose
+from tests.each import each
 from tests.standins.asking import BACK, VERIFIER, ask, authorize_url, exchange, tokens, verified
 
 
@@ -48,7 +48,7 @@ def test_facebooks_limited_login_has_an_issuer_and_keys_of_its_own(standins: Sta
 # Microsoft
 
 
-@pytest.mark.parametrize(
+@each(
     ("tenant", "issuer"),
     [
         ("common", "{tenantid}"),
@@ -118,7 +118,7 @@ WRONG_SECRETS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG_SECRETS)
+@each("wrong", WRONG_SECRETS)
 def test_apple_takes_a_secret_of_the_applications_own_making_only(standins: StandIns, wrong: str) -> None:
     apple = standins.apple
     code = apple.authorize(authorize_url(apple), apple.people[0]).parameters["code"]

@@ -1,8 +1,7 @@
 from dataclasses import replace
 
-import pytest
-
 from authserver.testing.standins import StandIns, choose
+from tests.each import each
 from tests.standins.asking import (
     BACK,
     NAMES,
@@ -18,7 +17,7 @@ from tests.standins.asking import (
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_who_is_chosen_comes_back_with_a_code_that_is_good_for_a_token(standins: StandIns, name: str) -> None:
     stand_in = standins.each[name]
     callback = choose(authorize_url(stand_in), stand_in.person("verified"))
@@ -31,7 +30,7 @@ def test_who_is_chosen_comes_back_with_a_code_that_is_good_for_a_token(standins:
     assert ("id_token" in answer) == (name in OPENID)
 
 
-@pytest.mark.parametrize("name", OPENID)
+@each("name", OPENID)
 def test_the_id_token_is_signed_by_a_published_key_and_says_who_it_is_for(standins: StandIns, name: str) -> None:
     stand_in = openid(standins, name)
     person = stand_in.person("verified")
@@ -49,7 +48,7 @@ def test_the_id_token_is_signed_by_a_published_key_and_says_who_it_is_for(standi
     assert claims.get("nonce") == (None if name == "linkedin" else "a-nonce")
 
 
-@pytest.mark.parametrize("name", [name for name in OPENID if name != "apple"])
+@each("name", [name for name in OPENID if name != "apple"])
 def test_the_access_token_is_good_at_userinfo(standins: StandIns, name: str) -> None:
     stand_in = openid(standins, name)
     person = stand_in.person("verified")
@@ -58,7 +57,7 @@ def test_the_access_token_is_good_at_userinfo(standins: StandIns, name: str) -> 
     assert ask(at(stand_in, stand_in.userinfo_path), bearer="another")[0] == 401
 
 
-@pytest.mark.parametrize("name", [name for name in OPENID if name != "apple"])
+@each("name", [name for name in OPENID if name != "apple"])
 def test_what_was_not_asked_for_is_not_told(standins: StandIns, name: str) -> None:
     stand_in = openid(standins, name)
     answer = tokens(stand_in, stand_in.person("verified"), scope="openid")
@@ -68,7 +67,7 @@ def test_what_was_not_asked_for_is_not_told(standins: StandIns, name: str) -> No
     assert "id_token" not in tokens(stand_in, stand_in.person("verified"), scope="email")
 
 
-@pytest.mark.parametrize("name", OPENID)
+@each("name", OPENID)
 def test_who_is_to_sign_in_anew_did_so_now(standins: StandIns, name: str) -> None:
     stand_in = openid(standins, name)
     ada = stand_in.person("verified")
@@ -79,7 +78,7 @@ def test_who_is_to_sign_in_anew_did_so_now(standins: StandIns, name: str) -> Non
     assert (claims["auth_time"], claims["nonce"], claims.get("email")) == (1, "another", None)
 
 
-@pytest.mark.parametrize("name", ["google", "microsoft", "gitlab", "acme", "discord"])
+@each("name", ["google", "microsoft", "gitlab", "acme", "discord"])
 def test_a_client_may_prove_itself_by_basic_where_the_provider_takes_that(standins: StandIns, name: str) -> None:
     stand_in = standins.each[name]
     form = {"grant_type": "authorization_code", "redirect_uri": BACK, "code_verifier": VERIFIER}
