@@ -1,4 +1,4 @@
-# Two commands for a machine that has Python 3.11 or newer, git and make: `make run` and `make test`.
+# For a machine that has Python 3.11 or newer, git and make: `make run`, `make test`.
 # On another port: make run PORT=9000. Started again when a file changes: make run ARGS=--reload.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,15 +7,20 @@ PROJECT := setup.cfg pyproject.toml
 # its tests may share a server or a port. One process: make test ARGS='-n 0'.
 WORKERS := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: run test browser check docs lock clean
+.PHONY: run test test-all browser check docs lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/run
 	@$(BIN)/python -m authserver dev $(if $(PORT),--port $(PORT)) $(ARGS)
 
+# Without what `slow` marks in setup.cfg, and without measuring coverage, which takes half as long again.
 test: .venv/test
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+
+test-all: .venv/test
+	@mkdir -p build/coverage
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest $(WORKERS) $(ARGS)
+	@$(BIN)/python -m coverage run -m pytest $(WORKERS) -m 'not browser' $(ARGS)
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report --format=total | sed 's/.*/branch coverage: & %/'
 

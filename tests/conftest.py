@@ -1,7 +1,9 @@
 """Every test that touches the database runs on SQLite and on PostgreSQL, through the real migrations."""
 
 import os
+import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +46,11 @@ MakeApp = Callable[..., Flask]
 Run = Callable[..., Result]
 
 
+def pytest_configure() -> None:
+    """A shell starts `make test &` with Ctrl-C ignored, and so would be each process that a test interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def variables(database: str, **changes: object) -> dict[str, str]:
     """Production's settings as they are in the environment; `changes` are named as in `Settings`.
 
@@ -69,11 +76,23 @@ def postgres() -> Iterator[str]:
             raise
         pytest.skip("no PostgreSQL at TEST_POSTGRES_URL")
     with server:
+        drop_left_behind(server)
         server.execute(f"CREATE DATABASE {name}")
         # Nothing here has to survive a crash of the machine, and waiting for its disk took a third of the time.
         server.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
         yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def drop_left_behind(server: psycopg.Connection) -> None:
+    """Drops the databases of processes that were killed before they could do so."""
+    for (name,) in server.execute(
+        r"SELECT datname FROM pg_database WHERE datname LIKE 'authserver\_test\_%'"
+    ).fetchall():
+        try:
+            os.kill(int(re.findall(r"\d+", name)[0]), 0)
+        except ProcessLookupError:
+            server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

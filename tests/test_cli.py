@@ -342,6 +342,7 @@ def test_a_database_that_is_not_migrated_is_said(run: Run, tmp_path: Path) -> No
     assert "authserver migrate" in str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("database", "reason"),
     [

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from sqlalchemy import update
 
 from authserver.clock import now
@@ -21,6 +22,8 @@ from tests.factories import signup_body
 from tests.mails import Server as MailServer
 from tests.mails import start
 from tests.serving import free_port
+
+pytestmark = pytest.mark.slow
 
 PATIENCE = 30
 

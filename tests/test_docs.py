@@ -84,15 +84,6 @@ def test_every_error_is_documented_with_its_status() -> None:
     assert documented == {code: status for code, (status, _) in CODES.items()}
 
 
-def test_every_error_is_the_contracts() -> None:
-    contract = ROOT.parent / "shared" / "contract" / "API.md"
-    if not contract.exists() and not os.environ.get("CI"):
-        pytest.skip("../shared/contract is not here")
-    table = re.findall(r"^\| (\d{3}) \| (.*?) \|", contract.read_text(), re.M)
-    agreed = {code: int(status) for status, codes in table for code in re.findall(r"`(\w+)`", codes)}
-    assert {code: status for code, (status, _) in CODES.items()}.items() <= agreed.items()
-
-
 def commands(group: click.Group, prefix: str) -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from tests.blocks import block
 from tests.e2e.page import filled, tool
 from tests.e2e.servers import running
 from tests.serving import free_port
+
+pytestmark = pytest.mark.slow
 
 FRAME = """
 user %s;

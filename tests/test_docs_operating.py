@@ -26,6 +26,8 @@ from tests.blocks import ROOT, block
 from tests.conftest import POSTGRES, PUBLIC_URL, settings_for, variables
 from tests.factories import PASSWORD, log_in, sign_up
 
+pytestmark = pytest.mark.slow
+
 # A Django project with two people, of whom the second has no password; the guide's lines are put behind it.
 PROJECT = """
 import django

@@ -12,6 +12,8 @@ import pytest
 from tests.blocks import PAGES
 from tests.docs_building import ENTRANCE, checkout_of_the_docs, make_docs
 
+pytestmark = pytest.mark.slow
+
 # What a browser loads by itself, by element; a link of these kinds names a page and loads nothing.
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
 NAMED = {"search", "next", "prev", "index", "author", "canonical"}

@@ -255,6 +255,7 @@ def test_a_dry_run_counts_who_is_here(run: Run, client: FlaskClient, monkeypatch
     assert "3 would be imported" in run("users", "import", "-", "--format", "jsonl", "--dry-run", stdin=data).stdout
 
 
+@pytest.mark.slow
 def test_a_killed_import_goes_on_where_it_was_when_it_is_run_again(database: str, app: Flask) -> None:
     people = [{"email": f"person{index}@example.com"} for index in range(5000)]
     arguments = ("users", "import", "-", "--format", "jsonl", "--json")
@@ -283,6 +284,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_with_the_file(database: str, tmp_path: Path) -> None:
     def peak(people: int) -> float:

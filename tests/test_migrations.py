@@ -203,6 +203,7 @@ def script(source: str, *arguments: str, env: dict[str, str]) -> tuple[list[int]
     return statuses, ran.stderr
 
 
+@pytest.mark.slow
 def test_eight_processes_that_migrate_at_once_all_succeed_with_one_key(
     new_database: NewDatabase, tmp_path: Path
 ) -> None:
@@ -250,6 +251,7 @@ def state(url: str) -> str:
         return f"only {sorted(tables)}"
 
 
+@pytest.mark.slow
 def test_a_killed_migration_leaves_all_or_nothing_and_can_be_repeated(
     new_database: NewDatabase, tmp_path: Path
 ) -> None:

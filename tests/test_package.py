@@ -27,6 +27,8 @@ from tests.files import files
 from tests.serving import free_port
 from tests.test_start import PATIENCE, ROOT, gunicorn, production, started, variables
 
+pytestmark = pytest.mark.slow
+
 # The folders of the tree and the packages that they are in the wheel.
 PACKAGES = {"authserver": "authserver", "providers": "authserver_providers"}
 CONFIG = configparser.ConfigParser()

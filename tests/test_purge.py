@@ -205,6 +205,7 @@ def test_no_sign_in_deletes_what_others_left(app: Flask, client: FlaskClient) ->
     assert stored(app)["authorizations"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_processes_that_delete_at_once_wait_for_nobody(app: Flask) -> None:
     add(app, *(an_authorization(number) for number in range(3)))
@@ -281,6 +282,7 @@ def test_of_many_sessions_the_current_and_those_that_end_last_are_listed(
     assert len(client.get("/api/sessions/", headers=person.bearer).get_json()) == 1
 
 
+@pytest.mark.slow
 def test_an_export_takes_no_more_memory_for_more_rows(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -652,6 +652,7 @@ sys.exit(max(os.waitpid(-1, 0)[1] for _ in range(8)))
 """
 
 
+@pytest.mark.slow
 def test_eight_processes_that_start_at_once_have_one_development_secret(folder: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", EIGHT], capture_output=True, text=True, timeout=60, check=True)
     secrets = ran.stdout.split()

@@ -30,6 +30,8 @@ from authserver.settings import SettingsError
 from tests.conftest import POSTGRES, PUBLIC_URL, SECRET, settings_for
 from tests.serving import free_port
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PATIENCE = 30  # seconds that any process may take before it counts as hanging
 CANARY = "cAnArY-7f3e"

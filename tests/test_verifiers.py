@@ -19,6 +19,8 @@ from tests.factories import PASSWORD, sign_up
 from tests.npm import installed
 from tests.serving import free_port, served
 
+pytestmark = pytest.mark.slow
+
 NODE = Path(__file__).with_name("verifiers")
 BLOCKS = {
     "joserfc": block("docs/verifying.md", "python", "joserfc"),

@@ -17,6 +17,8 @@ from tests.e2e.servers import Server, developing, environment, make_checkout
 from tests.factories import signup_body
 from tests.npm import installed
 
+pytestmark = pytest.mark.slow
+
 HARNESS = Path(__file__).with_name("client_node.mjs")
 TYPES = Path(__file__).with_name("client_types")
 CLIENT = ROOT / "authserver" / "client" / "authserver.js"

@@ -7,10 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from authserver.passwords import hashing
 from tests.conftest import SECRET, empty
 from tests.e2e.page import ROOT
 from tests.e2e.servers import environment
+
+pytestmark = pytest.mark.slow
 
 PEOPLE = 300  # the benchmark's own are 1,000, which takes longer and shows the same
 NODES = 3

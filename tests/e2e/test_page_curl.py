@@ -14,6 +14,8 @@ from tests.conftest import SECRET
 from tests.e2e.page import ADDRESS, ROOT, between, filled, tool
 from tests.e2e.servers import Server, call, environment, running, sign_up
 
+pytestmark = pytest.mark.slow
+
 LIFETIME = 3  # seconds: the page's 60 minutes
 EXPIRED = {"detail": "Given token not valid for any token type", "code": "token_not_valid"}
 STEP = re.compile(r"# (\d)\. ")

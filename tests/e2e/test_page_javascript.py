@@ -13,6 +13,8 @@ from tests.e2e.page import ADDRESS, between, filled, tool
 from tests.e2e.servers import Server, call, developing, environment, make_checkout, sign_up, wait_until_expired
 from tests.factories import SignedIn
 
+pytestmark = pytest.mark.slow
+
 HARNESS = Path(__file__).with_name("harness.mjs")
 
 

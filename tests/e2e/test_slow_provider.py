@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from authserver.oauth import upstream
 from authserver.testing.standins import Person, StandIns, serve
 from tests.conftest import variables
@@ -20,6 +22,8 @@ from tests.factories import PASSWORD
 from tests.providers.faults import GOOD
 from tests.providers.raw_server import Connection, RawServer, Request, serving
 from tests.serving import free_port
+
+pytestmark = pytest.mark.slow
 
 WORKERS, THREADS = 2, 32  # as gunicorn.conf.py has it
 SIGN_INS = WORKERS * THREADS + THREADS  # more than there are threads

@@ -8,6 +8,8 @@ import pytest
 
 from tests.blocks import block
 
+pytestmark = pytest.mark.slow
+
 FIRST = block("docs/plugins.md", "python", '"""Example.')
 TEST = block("docs/plugins.md", "python", "POST /introspect")
 CODES = block("docs/plugins.md", "python", "authorize_url")

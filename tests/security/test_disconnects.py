@@ -28,6 +28,8 @@ from tests.conftest import MakeApp
 from tests.factories import SignedIn, assert_error, log_in, sign_up
 from tests.forwarder import Forwarder
 
+pytestmark = pytest.mark.slow
+
 on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 

@@ -38,6 +38,8 @@ from tests.providers.redirecting import NEXT, Flow, come_back, parameters
 from tests.providers.signing_in import settings_of
 from tests.test_passwords import NEW
 
+pytestmark = pytest.mark.slow
+
 served_standins = conftest.served_standins
 standins = conftest.standins
 no_secret_is_logged = conftest.no_secret_is_logged

@@ -90,6 +90,7 @@ def test_s43_the_networks_around_an_ipv6_address_have_wider_budgets(
         assert counts(app) == before, "who is refused writes nothing"
 
 
+@pytest.mark.slow
 def test_s45_parallel_guesses_from_one_network_are_no_more_than_its_budget(
     make_limited: MakeApp, hashes: list[str]
 ) -> None:
@@ -153,6 +154,7 @@ def test_s44_the_right_password_works_again_after_the_window(client: FlaskClient
     assert again.status_code == 200, "refused attempts do not make the window longer"
 
 
+@pytest.mark.slow
 def test_s45_of_fifty_parallel_guesses_no_more_than_the_limit_are_hashed(
     make_limited: MakeApp, hashes: list[str]
 ) -> None:

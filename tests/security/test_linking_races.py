@@ -24,6 +24,8 @@ from tests.providers.signing_in import ADA, accounts, post, rows, settings_of, s
 from tests.security.test_linking import CROWD, crowd, together
 from tests.security.test_races import at_once
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["together"]  # a fixture, used by name
 served_standins = conftest.served_standins
 standins = conftest.standins

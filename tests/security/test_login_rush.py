@@ -22,6 +22,8 @@ from tests.factories import PASSWORD, SignedIn, assert_error, log_in, sign_up, s
 from tests.mails import Mails
 from tests.pages import Browser, everything, signed_in_on_page
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 30  # seconds, of a machine that is busy
 NEW = {"password": "another password", "password_confirm": "another password"}
 

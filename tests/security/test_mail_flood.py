@@ -139,6 +139,7 @@ def test_s88_when_no_more_is_mailed_the_answers_are_the_same_and_the_last_link_i
     assert log_in(client, VICTIM).status_code == 200, "whom a stranger signed up again without a mail"
 
 
+@pytest.mark.slow
 def test_s88_of_many_at_once_no_more_than_the_limit_are_mailed(make_limited: MakeApp) -> None:
     apps = [make_limited(), make_limited()]
     sign_up(apps[0].test_client(), email=VICTIM)

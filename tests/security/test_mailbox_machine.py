@@ -37,6 +37,8 @@ from tests.mails import Arrived, Mails
 from tests.providers import conftest
 from tests.providers.signing_in import settings_of
 
+pytestmark = pytest.mark.slow
+
 served_standins = conftest.served_standins
 standins = conftest.standins
 

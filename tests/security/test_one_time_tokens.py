@@ -145,6 +145,7 @@ def test_s49_changes_kill_what_was_mailed_before(
     assert {purpose for purpose in PURPOSES if use(client, purpose, tokens[purpose]) == 204} == survivors
 
 
+@pytest.mark.slow
 def test_s49_only_the_newest_reset_counts_however_many_are_asked_for_at_once(
     app: Flask, client: FlaskClient, mails: Mails, person: SignedIn
 ) -> None:

@@ -80,6 +80,7 @@ def assert_answered(answer: TestResponse, accept_html: bool, what: object) -> No
         assert_error(answer, answer.status_code, answer.get_json()["code"], *answer.get_json().get("errors", {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", [HTML, {}], ids=["a browser", "no browser"])
 def test_an_odd_query_is_answered_and_changes_nothing(app: Flask, person: SignedIn, accept: dict[str, str]) -> None:
     browsers = [Browser(app), signed_in_on_page(app, person)]
@@ -93,6 +94,7 @@ def test_an_odd_query_is_answered_and_changes_nothing(app: Flask, person: Signed
     assert everything(app) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", [HTML, {}], ids=["a browser", "no browser"])
 def test_an_odd_form_is_answered(app: Flask, accept: dict[str, str]) -> None:
     headers = {**accept, "Origin": PUBLIC_URL}

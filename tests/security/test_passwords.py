@@ -180,6 +180,7 @@ def test_the_hash_is_what_is_stored_and_the_password_is_not(app: Flask, client: 
     assert PASSWORD not in row.password_hash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_the_hash_costs_what_it_is_meant_to_wherever_no_test_made_it_cheap(app: Flask, database: str) -> None:
     """A process of its own knows nothing of `tests/cheaper.py`."""

@@ -22,7 +22,7 @@ from tests.security.test_passwords import change_user
 from tests.test_passwords import NEW, pbkdf2, reset, set_hash, stored_hash
 
 ROUNDS = 5
-pytestmark = pytest.mark.usefixtures("real_hashes")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("real_hashes")]
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from tests.providers.signing_in import post, settings_of
 from tests.security.test_races import counted
 from tests.security.timing import BOUND, Ask, area, told_apart
 
+pytestmark = pytest.mark.slow
+
 served_standins = conftest.served_standins
 standins = conftest.standins
 

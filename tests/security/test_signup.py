@@ -108,6 +108,7 @@ def test_s37_unusual_addresses_that_are_valid_are_taken(client: FlaskClient, ema
     assert sign_up(client, email=email).user["email"] == email
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_hashes")
 def test_s38_of_twenty_sign_ups_of_one_address_one_succeeds(app: Flask) -> None:
     body = signup_body()

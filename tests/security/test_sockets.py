@@ -26,6 +26,8 @@ from tests.factories import assert_error
 from tests.serving import free_port
 from tests.test_start import PATIENCE, ROOT, Running, production, started
 
+pytestmark = pytest.mark.slow
+
 LOGIN = {"email": "nobody@example.com", "password": "a wrong password"}
 BODY = json.dumps(LOGIN).encode()
 SIZE = b"%x" % len(BODY)
