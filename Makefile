@@ -51,7 +51,7 @@ SAY = $(if $(SAID),,$(eval SAID := yes)echo "Installing into .venv, once: this t
 
 # What pip says goes into a file. It finds no version of anything where no index answers.
 define INSTALL
-@$(BIN)/python -m pip install --retries 2 --editable '.$(1)' >.venv/pip.log 2>&1 || { \
+@$(BIN)/python -m pip install --retries 2 --editable '$(PACKAGE)' >.venv/pip.log 2>&1 || { \
   if grep -q 'from versions: none' .venv/pip.log; \
   then echo "Nothing could be installed, since pip reaches no package index: try again when this machine is online"; \
   else echo "Not everything could be installed: .venv/pip.log says why"; fi; exit 1; }
@@ -65,10 +65,12 @@ endef
 	@$(PYTHON) -m venv .venv || { echo "No virtual environment could be made (Debian: apt install python3-venv)"; exit 1; }
 	@touch $@
 
+.venv/run: PACKAGE = .
 .venv/run: .venv/python $(PROJECT)
 	@$(SAY)
-	$(call INSTALL)
+	$(INSTALL)
 
+.venv/test .venv/browser .venv/dev .venv/docs .venv/lock: PACKAGE = .[test,$*]
 .venv/test .venv/browser .venv/dev .venv/docs .venv/lock: .venv/%: .venv/python $(PROJECT)
 	@$(SAY)
-	$(call INSTALL,[test,$*])
+	$(INSTALL)

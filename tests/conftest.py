@@ -190,7 +190,7 @@ def shared_app(database: str, apps: dict[object, Flask]) -> Iterator[MakeApp]:
         key = tuple(sorted(variables(database, **changes).items()))
         settings = settings_for(database, **changes)
         if key not in apps:
-            apps[key] = create_app(settings)
+            apps[key] = create_app(settings, unsafe_development=True)
         app = apps[key]
         app.extensions["authserver.keys"] = KeyRing(settings)
         if settings.providers:

@@ -1,4 +1,4 @@
-"""`make run` on a clean clone, with a Python that only notes down what it is asked to do."""
+"""`make` on a clean clone, with a Python that only notes down what it is asked to do."""
 
 import os
 import shutil
@@ -54,6 +54,14 @@ def test_run_says_first_and_once_that_it_installs_and_then_no_more(clone: Clone)
     assert [line.split()[-1] for line in clone.asked()[1:]] == [".venv", ".", "dev"]
     again = clone.make("run", "PORT=9000", "ARGS=--reload")
     assert (again.stdout, clone.asked()[4:]) == ("", ["-m authserver dev --port 9000 --reload"])
+
+
+@pytest.mark.parametrize(
+    ("target", "extras"), [("test", "test,test"), ("check", "test,dev"), ("browser", "test,browser")]
+)
+def test_each_target_installs_what_it_needs(clone: Clone, target: str, extras: str) -> None:
+    assert clone.make(target).stdout.startswith(INSTALLING)
+    assert f"-m pip install --retries 2 --editable .[{extras}]" in clone.asked()
 
 
 def test_it_is_said_before_anything_is_made(clone: Clone) -> None:
