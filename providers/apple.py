@@ -17,7 +17,6 @@ documented; the nonce is.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from authserver.oauth.provider import (
     Claims,
@@ -25,6 +24,7 @@ from authserver.oauth.provider import (
     IdToken,
     Provider,
     ProviderSettings,
+    logo,
     now,
     signed_jwt,
     standard_identity,
@@ -47,7 +47,7 @@ def provider(settings: ProviderSettings) -> Provider:
         raise settings.wrong("PRIVATE_KEY", "the text of the .p8 file that Apple gave out") from None
     return Provider(
         label="Apple",
-        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
+        mark=logo(__file__),
         id_token=IdToken(issuer=issuer, identity=identity),
         scopes=("openid", "email", "name"),
         pkce=False,

@@ -8,9 +8,7 @@ https://discord.com/.well-known/oauth-authorization-server; the profile, whose a
 https://discord.com/developers/docs/resources/user.
 """
 
-from pathlib import Path
-
-from authserver.oauth.provider import Accepted, AccessToken, Ask, Identity, Issued, Provider, ProviderSettings
+from authserver.oauth.provider import Accepted, AccessToken, Ask, Identity, Issued, Provider, ProviderSettings, logo
 
 
 def provider(settings: ProviderSettings) -> Provider:
@@ -32,7 +30,7 @@ def provider(settings: ProviderSettings) -> Provider:
 
     return Provider(
         label="Discord",
-        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
+        mark=logo(__file__),
         access_token=AccessToken(issued_to=issued_to, identity=identity),
         scopes=("identify", "email"),
         authorize_url=f"{base}/oauth2/authorize",

@@ -18,7 +18,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from authserver.oauth.provider import (
@@ -33,6 +32,7 @@ from authserver.oauth.provider import (
     ProviderSettings,
     Refused,
     Unavailable,
+    logo,
     now,
     standard_identity,
 )
@@ -75,7 +75,7 @@ def provider(settings: ProviderSettings) -> Provider:
 
     return Provider(
         label="Facebook",
-        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
+        mark=logo(__file__),
         id_token=IdToken(
             issuer=limited,
             issuers=lambda claims: (dialog, limited),

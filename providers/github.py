@@ -10,9 +10,7 @@ https://docs.github.com/rest/users/users; the addresses, for which the scope `us
 https://docs.github.com/rest/users/emails.
 """
 
-from pathlib import Path
-
-from authserver.oauth.provider import Accepted, AccessToken, Ask, Identity, Issued, Provider, ProviderSettings
+from authserver.oauth.provider import Accepted, AccessToken, Ask, Identity, Issued, Provider, ProviderSettings, logo
 
 
 def provider(settings: ProviderSettings) -> Provider:
@@ -26,12 +24,13 @@ def provider(settings: ProviderSettings) -> Provider:
     def identity(accepted: Accepted) -> Identity:
         person, emails = accepted.get(f"{api}/user"), accepted.get(f"{api}/user/emails")
         email, verified = next(((one["email"], one["verified"]) for one in emails if one["primary"]), (None, False))
-        name = person["name"] or ""
-        return Identity(subject=str(person["id"]), email=email, email_verified=verified, first_name=name)
+        return Identity(
+            subject=str(person["id"]), email=email, email_verified=verified, first_name=person["name"] or ""
+        )
 
     return Provider(
         label="GitHub",
-        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
+        mark=logo(__file__),
         access_token=AccessToken(issued_to=issued_to, identity=identity),
         scopes=("user:email",),
         authorize_url=f"{login}/authorize",

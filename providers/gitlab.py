@@ -8,9 +8,16 @@ https://docs.gitlab.com/integration/openid_connect_provider/; the redirect, with
 https://docs.gitlab.com/api/oauth2/.
 """
 
-from pathlib import Path
-
-from authserver.oauth.provider import AccessToken, Ask, IdToken, Issued, Provider, ProviderSettings, standard_identity
+from authserver.oauth.provider import (
+    AccessToken,
+    Ask,
+    IdToken,
+    Issued,
+    Provider,
+    ProviderSettings,
+    logo,
+    standard_identity,
+)
 
 
 def provider(settings: ProviderSettings) -> Provider:
@@ -22,7 +29,7 @@ def provider(settings: ProviderSettings) -> Provider:
 
     return Provider(
         label="GitLab",
-        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
+        mark=logo(__file__),
         id_token=IdToken(issuer=base, identity=standard_identity, userinfo=True),
         access_token=AccessToken(
             issued_to=issued_to, identity=lambda accepted: standard_identity(accepted.get(f"{base}/oauth/userinfo"))

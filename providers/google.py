@@ -10,7 +10,6 @@ Google is the authority, https://developers.google.com/identity/gsi/web/guides/v
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from authserver.oauth.provider import (
     AccessToken,
@@ -22,6 +21,7 @@ from authserver.oauth.provider import (
     Provider,
     ProviderSettings,
     Refused,
+    logo,
     standard_identity,
 )
 
@@ -46,7 +46,7 @@ def provider(settings: ProviderSettings) -> Provider:
 
     return Provider(
         label="Google",
-        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
+        mark=logo(__file__),
         id_token=IdToken(issuer=issuer, issuers=lambda claims: (issuer, issuer.partition("://")[2]), identity=identity),
         access_token=AccessToken(issued_to=issued_to, identity=lambda accepted: identity(accepted.get(userinfo))),
         scopes=("openid", "email", "profile"),

@@ -10,16 +10,14 @@ LinkedIn has enabled for it, https://learn.microsoft.com/linkedin/shared/authent
 Whose an access token is, LinkedIn says only of the application and not of the person, so none are taken.
 """
 
-from pathlib import Path
-
-from authserver.oauth.provider import IdToken, Provider, ProviderSettings, standard_identity
+from authserver.oauth.provider import IdToken, Provider, ProviderSettings, logo, standard_identity
 
 
 def provider(settings: ProviderSettings) -> Provider:
     issuer = settings.url("ISSUER", "https://www.linkedin.com/oauth")
     return Provider(
         label="LinkedIn",
-        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
+        mark=logo(__file__),
         id_token=IdToken(
             issuer=issuer,
             issuers=lambda claims: (issuer, issuer.removesuffix("/oauth")),

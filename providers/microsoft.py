@@ -18,7 +18,6 @@ tenant's administrator typed in, so it is never verified.
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from authserver.oauth.provider import (
     Accepted,
@@ -31,6 +30,7 @@ from authserver.oauth.provider import (
     Provider,
     ProviderSettings,
     Refused,
+    logo,
     standard_identity,
     unverified_claims,
 )
@@ -85,7 +85,7 @@ def provider(settings: ProviderSettings) -> Provider:
 
     return Provider(
         label="Microsoft",
-        mark=Path(__file__).with_suffix(".svg").read_text("utf-8"),
+        mark=logo(__file__),
         id_token=IdToken(
             issuer=f"{authority}/{tenant}/v2.0",
             issuers=lambda claims: (f"{authority}/{admitted(claims)}/v2.0",),

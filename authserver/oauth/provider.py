@@ -10,6 +10,7 @@ import json
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from authserver.clock import now as now  # the time, for authors too: tests and the development home move it
@@ -135,6 +136,11 @@ class Provider:
     public_client: bool = False  # codes are taken without a secret too
     client_secret: Callable[[], str] | None = None  # one that is made anew each time, instead of CLIENT_SECRET
     token_auth: Literal["client_secret_basic", "client_secret_post"] | None = None  # left out: by discovery, else post
+
+
+def logo(file: str) -> str:
+    """Returns the text of the `.svg` that stands beside a provider's file: `mark=logo(__file__)`."""
+    return Path(file).with_suffix(".svg").read_text("utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,9 +52,9 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     compute, check = PasswordHasher.hash, PasswordHasher.verify
 
-    def counted_hash(self: PasswordHasher, password: str) -> str:
+    def counted_hash(self: PasswordHasher, password: str, *, salt: bytes | None = None) -> str:
         seen.append("hash")
-        return compute(self, password)
+        return compute(self, password, salt=salt)
 
     def counted_verify(self: PasswordHasher, password_hash: str, password: str) -> bool:
         seen.append("$".join(password_hash.split("$")[:4]))
