@@ -22,11 +22,9 @@ def provider(settings: ProviderSettings) -> Provider:
         return Issued(audience=grant["app"]["client_id"], subject=str(grant["user"]["id"]))
 
     def identity(accepted: Accepted) -> Identity:
-        person, emails = accepted.get(f"{api}/user"), accepted.get(f"{api}/user/emails")
+        user, emails = accepted.get(f"{api}/user"), accepted.get(f"{api}/user/emails")
         email, verified = next(((one["email"], one["verified"]) for one in emails if one["primary"]), (None, False))
-        return Identity(
-            subject=str(person["id"]), email=email, email_verified=verified, first_name=person["name"] or ""
-        )
+        return Identity(subject=str(user["id"]), email=email, email_verified=verified, first_name=user["name"] or "")
 
     return Provider(
         label="GitHub",

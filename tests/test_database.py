@@ -14,6 +14,8 @@ from tests.conftest import variables
 from tests.factories import sign_up
 from tests.test_start import production
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_a_lock_that_somebody_else_holds_is_waited_for_but_not_for_ever(app: Flask) -> None:

@@ -152,6 +152,7 @@ def test_s69_an_invitation_that_does_not_count_is_refused_alike(make: Callable[.
     assert count(app, User) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_hashes")
 def test_s69_of_several_who_use_an_invitation_at_once_one_gets_in(make: Callable[..., Flask]) -> None:
     app = make(signup="invited")

@@ -15,6 +15,8 @@ from authserver.oauth.registry import GROUP
 from tests.serving import free_port
 from tests.test_start import PATIENCE, Running, started, variables
 
+pytestmark = pytest.mark.slow
+
 DISCOVERY = "/standins/google/.well-known/openid-configuration"
 PLUGIN = """
 from authserver.oauth.provider import AccessToken, Provider

@@ -25,6 +25,8 @@ from tests.mails import Arrived, start
 from tests.mails import Server as MailServer
 from tests.serving import free_port
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 2
 ROUNDS = 5
 Ask = Callable[[], Answer]

@@ -14,6 +14,8 @@ import pytest
 from authserver.testing.kit import ProviderKit
 from tests.kit import careless, careless_openid
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 Case = type[careless.Case] | type[careless_openid.Case]
 CASES: dict[str, Case] = {

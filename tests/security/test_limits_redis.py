@@ -60,6 +60,7 @@ def test_s43_redis_counts_and_the_database_does_not(
         assert all(0 < int(server.ttl(key)) <= 3600 for key in keys)
 
 
+@pytest.mark.slow
 def test_s44_the_right_password_works_again_when_redis_says_so(make_limited: MakeApp) -> None:
     client = make_limited(rate_limit_login_account="3 per 2 seconds").test_client()
     email = sign_up(client).user["email"]
@@ -112,6 +113,7 @@ def test_s60_redis_counts_again_when_it_is_back(
     assert [level for level, _ in of_redis(caplog)] == [logging.ERROR, logging.WARNING]
 
 
+@pytest.mark.slow
 def test_s60_a_redis_that_is_silent_is_asked_once_and_then_left_alone(
     make_limited: MakeApp, hashes: list[str], forwarder: Forwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def use(client: FlaskClient, purpose: str, token: str) -> int:
 PURPOSES = ["verify", "change_email", "reset", "recover"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_hashes")
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_s49_a_token_works_once_and_under_concurrency_too(

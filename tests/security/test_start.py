@@ -11,6 +11,8 @@ from tests.conftest import PUBLIC_URL, SECRET
 from tests.each import each
 from tests.test_start import CANARY, production, refused_by_gunicorn, run
 
+pytestmark = pytest.mark.slow
+
 Changes = dict[str, str | None]
 
 UNSAFE: list[tuple[str, Changes]] = [

@@ -177,6 +177,7 @@ ACTS: dict[str, Act] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_hashes")
 def test_s31_what_the_first_one_does_at_that_moment_comes_before_or_not_at_all(
     app: Flask, standins: StandIns, mails: Mails
