@@ -1,4 +1,4 @@
-"""The site: `make docs` builds it from these pages, the README and the changelog, with the repository's own paths.
+"""The site: `make docs` builds it from these pages and those at the top, with the repository's own paths.
 
 So every link that works in the repository works in the site, and Sphinx refuses one that leads nowhere.
 """
@@ -13,7 +13,7 @@ project = "authserver"
 html_title = "authserver"
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
-include_patterns = ["README.md", "CHANGELOG.md", "docs/*.md"]
+include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md"]
 exclude_patterns = [".*", "build", "instance", "tests", "**/node_modules"]
 root_doc = "docs/index"
 myst_heading_anchors = 4  # as GitHub makes them

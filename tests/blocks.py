@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.files import ROOT as ROOT
 from tests.files import files
 
-PAGES = ["README.md", *(f"docs/{path.name}" for path in files("docs") if path.match("docs/*.md"))]
+PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in files("docs") if path.match("docs/*.md"))]
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.S | re.M)
 
 

@@ -19,7 +19,7 @@ def checkout_of_the_docs(folder: Path) -> Path:
     for path in files("docs"):
         (checkout / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, checkout / path.relative_to(ROOT))
-    for name in ("README.md", "CHANGELOG.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, checkout)
     for name in ("authserver", "providers"):
         (checkout / name).symlink_to(ROOT / name)

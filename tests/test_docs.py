@@ -240,6 +240,16 @@ def test_the_files_of_the_security_page_are_there() -> None:
         assert (ROOT / name if name.startswith("providers/") else ROOT / "authserver" / name).exists(), name
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_the_files_of_where_things_are_are_there(page: str) -> None:
+    _, _, table = text(page).partition("## Where things are")
+    assert table
+    named = [name for name in re.findall(r"`([^`]+)`", table) if re.fullmatch(r"[\w./-]*[./][\w./-]*", name)]
+    assert len(named) > 15
+    for name in named:
+        assert (ROOT / name).exists() or (ROOT / "authserver" / name).exists(), name
+
+
 def test_what_is_made_of_the_code_is_what_the_code_says_now() -> None:
     for page, expected in made.pages().items():
         assert page.read_text() == expected, f"{page.name} is behind the code: `make docs` renews it"

@@ -15,6 +15,7 @@ from authserver.dev import pages
 from authserver.errors import ApiError
 
 CHECKOUT = Path(__file__).parents[2]
+AT_THE_TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 FIRST = "index.md"
 INLINE = re.compile(
     r"`(?P<code>[^`]+)`|!\[(?P<picture>[^\]]+)\]\([^)]+\)|\[(?P<text>(?:`[^`]*`|[^\[\]])+)\]\((?P<target>[^)\s]+)\)"
@@ -30,7 +31,7 @@ def documents() -> dict[str, Path]:
     """Finds the documents, by the names of their files."""
     if not (CHECKOUT / "setup.cfg").exists():
         return {}
-    paths = [*(CHECKOUT / "docs").glob("*.md"), CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md"]
+    paths = [*(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / name for name in AT_THE_TOP)]
     return {path.name: path for path in paths if path.exists()}
 
 

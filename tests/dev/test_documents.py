@@ -18,7 +18,7 @@ def test_every_document_is_there_and_its_links_lead_to_one_another(development: 
         assert (page.status_code, page.mimetype) == (200, "text/html"), name
         assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
         shown[name] = page.text
-    assert {"index.md", "README.md", "settings.md", "CHANGELOG.md"} <= shown.keys()
+    assert {"index.md", "README.md", "CONTRIBUTING.md", "settings.md", "CHANGELOG.md"} <= shown.keys()
     home = development.client.get("/", base_url=development.url).text
     for name, text in (*shown.items(), ("", home)):
         for target, _, heading in re.findall(r'href="/dev/docs/([^"#]*)(#([^"]*))?"', text):
