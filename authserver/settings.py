@@ -70,7 +70,7 @@ class Settings(BaseModel):
 
     env: Literal["production", "development"] = "production"
     """`development`, which `authserver dev` sets, makes its own secret, and takes any loopback origin for CORS and
-    address for redirects. [No other server](operating.md#development) starts in it."""
+    URL for redirects. [No other server](operating.md#development) starts in it."""
     secret_key: Secret = Field(repr=False)
     """At least 32 random bytes; a known sample or a short piece repeated is refused. Every purpose derives its own key
     from it."""
@@ -88,7 +88,7 @@ class Settings(BaseModel):
     """`redis://user:password@host:port/0`, or `rediss://` with TLS: counts for the rate limits; without it the database
     does."""
     public_url: Origin
-    """This server's own address, `scheme://host[:port]`: the issuer of the tokens. In production https, loopback
+    """This server's own URL, `scheme://host[:port]`: the issuer of the tokens. In production https, loopback
     excepted."""
     audience: str
     """`aud` of our tokens."""
@@ -99,7 +99,7 @@ class Settings(BaseModel):
     """Where a [sign-in by redirect](endpoints.md#sign-in-by-redirect) may lead back to, exactly:
     `https://app.example.com/signed-in`, an app's private scheme as `com.example.app:/signed-in`. For
     desktop applications, `http://127.0.0.1/callback` or `http://[::1]/callback` without a port allows any port;
-    `localhost` does not. Development takes any loopback address too."""
+    `localhost` does not. Development takes any loopback URL too."""
     cookie_samesite: Literal["Lax", "Strict", "None"] = "Lax"
     """Of the [refresh cookie](endpoints.md#the-refresh-token-in-a-cookie); `None`, on https only, for a frontend on
     another site."""
@@ -121,7 +121,7 @@ class Settings(BaseModel):
     [deleted](operating.md#what-is-over)."""
 
     trusted_proxies: Proxies = 0
-    """How many proxies in front may be believed when they name the client's address in `X-Forwarded-For`."""
+    """How many proxies in front may be believed when they name the client's IP address in `X-Forwarded-For`."""
     rate_limits: Switch = True
     """`false` for load tests: no [rate limits](operating.md#rate-limits) at all."""
     rate_limit_login_account: RateLimit = "10 per 5 minutes"
@@ -157,7 +157,7 @@ class Settings(BaseModel):
     """`off`: no mail at sign-up; `optional`: a mail, and all works meanwhile; `required`: no tokens before it is
     done. With `AUTHSERVER_SIGNUP_DOMAINS` nobody gets any before, whichever is set."""
     email_verify_url: PageUrl | None = None
-    """The page that confirms an address, where it is the frontend's and not the server's own."""
+    """The page that confirms an e-mail address, where it is the frontend's and not the server's own."""
     password_reset_url: PageUrl | None = None
     """The page that sets a new password, likewise."""
     new_device_mail: Switch = True
@@ -171,7 +171,7 @@ class Settings(BaseModel):
     """`true`: the user and password of `AUTHSERVER_MAIL_URL` are sent in clear text to a mail server that offers no
     TLS. Without it that is refused, on this machine too."""
     mail_from: MailFrom | None = None
-    """The sender's address; `no-reply@` the public URL's host where none is given."""
+    """The sender's e-mail address; `no-reply@` the public URL's host where none is given."""
     app_name: AppName = ""
     """What mails and pages call the application; the public URL's host where none is given."""
     app_url: PageUrl | None = None
