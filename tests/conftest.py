@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import psycopg
@@ -19,7 +20,7 @@ from flask.testing import FlaskClient
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 
-from authserver import clock
+from authserver import clock, limits
 from authserver.app import create_app
 from authserver.cli import cli
 from authserver.cli.database import migrate_database
@@ -109,8 +110,29 @@ def migrated_postgres(postgres: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+def emptying(migrated_postgres: str) -> Iterator[Callable[[], None]]:
+    """Deletes all rows but the keys: many times faster than TRUNCATE, which makes new files for each table."""
+    names = [table.name for table in reversed(db.metadata.sorted_tables) if table.name != SigningKey.__tablename__]
+    delete = SQL("; ").join(SQL("DELETE FROM {}").format(Identifier(name)) for name in names)
+    with psycopg.connect(migrated_postgres, autocommit=True) as connection:
+
+        def empty() -> None:
+            connection.execute(delete)
+
+        yield empty
+
+
+@pytest.fixture(scope="session")
+def sqlite_folder() -> Iterator[Path]:
+    """In memory where the system offers that: nothing here has to survive a crash of the machine."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(prefix="authserver_test_", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(sqlite_folder: Path) -> Path:
+    path = sqlite_folder / "migrated.db"
     migrate_database(settings_for(f"sqlite:///{path}"))
     return path
 
@@ -126,18 +148,8 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"sqlite:///{folder}/authserver.db"
         shutil.rmtree(folder)
         return
-    url = request.getfixturevalue("migrated_postgres")
-    empty(url)  # a test that serves the whole database of this run may have left something
-    yield url
-    empty(url)
-
-
-def empty(postgres: str) -> None:
-    """Leaves the keys. Deleting a few rows is many times faster than TRUNCATE, which makes new files for each table."""
-    with psycopg.connect(postgres) as connection:
-        for table in reversed(db.metadata.sorted_tables):
-            if table.name != SigningKey.__tablename__:
-                connection.execute(SQL("DELETE FROM {}").format(Identifier(table.name)))
+    request.getfixturevalue("emptying")()
+    yield request.getfixturevalue("migrated_postgres")
 
 
 @pytest.fixture
@@ -175,40 +187,50 @@ def make_app(make_settings: MakeSettings) -> Iterator[MakeApp]:
 
     yield make
     for app in apps:
-        with app.app_context():
-            db.engine.dispose()
+        disconnect(app)
 
 
 @pytest.fixture(scope="session")
-def apps() -> dict[object, Flask]:
-    """Those of `shared_app`, by their settings."""
-    return {}
+def apps() -> Iterator[dict[object, Flask]]:
+    """Those of `shared_app` by their settings, the one that was lent last at the end."""
+    apps: dict[object, Flask] = {}
+    yield apps
+    for app in apps.values():
+        disconnect(app)
+
+
+def disconnect(app: Flask) -> None:
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture
 def shared_app(database: str, apps: dict[object, Flask]) -> Iterator[MakeApp]:
     """An application that other tests use too, where its settings are the same: making one takes 10 ms.
 
-    It remembers nothing of the test before. A test that changes the application itself takes `make_app`.
+    It remembers nothing of the test before, but keeps its connections to PostgreSQL while no other is lent. A test that
+    changes the application itself takes `make_app`.
     """
     lent: list[Flask] = []
 
     def lend(**changes: object) -> Flask:
         key = tuple(sorted(variables(database, **changes).items()))
         settings = settings_for(database, **changes)
-        if key not in apps:
-            apps[key] = create_app(settings, unsafe_development=True)
-        app = apps[key]
+        for last in list(apps.values())[-1:]:
+            if apps.get(key) is not last:
+                disconnect(last)
+        app = apps.pop(key) if key in apps else create_app(settings, unsafe_development=True)
+        apps[key] = app
         app.extensions["authserver.keys"] = KeyRing(settings)
+        limits.start(app, settings)
         if settings.providers:
             app.extensions["authserver.documents"] = Documents()
         lent.append(app)
         return app
 
     yield lend
-    for app in lent:
-        with app.app_context():
-            db.engine.dispose()
+    for app in lent if database.startswith("sqlite") else lent[:-1]:
+        disconnect(app)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The schema's history, and the two things asked of it: bring a database up to date, and where does it stand?"""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -15,9 +16,13 @@ LOCK = 0x61757468  # "auth": any constant of our own, for PostgreSQL's advisory 
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+def _folder() -> Path:
+    return Path(__file__).parent
 
 
 def lock(connection: Connection) -> None:
@@ -54,6 +59,10 @@ class Revisions:
 
 
 def revisions(connection: Connection) -> Revisions:
-    script = ScriptDirectory.from_config(_config())
-    current = MigrationContext.configure(connection).get_current_revision()
-    return Revisions(current, tuple(revision.revision for revision in script.walk_revisions()))
+    return Revisions(MigrationContext.configure(connection).get_current_revision(), _known(_folder()))
+
+
+@cache
+def _known(folder: Path) -> tuple[str, ...]:
+    """Returns the revisions, the newest first. The files are read once a process: each start asks for them."""
+    return tuple(revision.revision for revision in ScriptDirectory(folder).walk_revisions())

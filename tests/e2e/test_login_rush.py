@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from authserver.passwords import hashing
-from tests.conftest import SECRET, empty
+from tests.conftest import SECRET
 from tests.e2e.page import ROOT
 from tests.e2e.servers import environment
 
@@ -29,12 +30,11 @@ def rush(folder: Path, database: str) -> Any:
     return json.loads(ran.stdout)
 
 
-def test_s77_while_more_sign_in_than_can_be_hashed_others_are_served(tmp_path: Path, migrated_postgres: str) -> None:
-    empty(migrated_postgres)
-    try:
-        found = rush(tmp_path, migrated_postgres)
-    finally:
-        empty(migrated_postgres)
+def test_s77_while_more_sign_in_than_can_be_hashed_others_are_served(
+    tmp_path: Path, migrated_postgres: str, emptying: Callable[[], None]
+) -> None:
+    emptying()
+    found = rush(tmp_path, migrated_postgres)
     logins = Counter(found["logins"])
     assert logins.keys() == {"200", "503"}
     assert logins.total() == PEOPLE

@@ -18,7 +18,7 @@ from authserver.clock import now
 from authserver.models import Session, User
 from authserver.oauth.provider import unverified_claims
 from authserver.sessions.rotation import GRACE
-from tests.conftest import empty, settings_for, variables
+from tests.conftest import settings_for, variables
 from tests.e2e.servers import PATIENCE, Answer, Server, call, make_checkout, running, sign_up
 from tests.factories import PASSWORD, SignedIn, signup_body
 from tests.mails import Arrived, start
@@ -63,9 +63,7 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
         yield f"sqlite:///{copy}"
         return
-    url = request.getfixturevalue("migrated_postgres")
-    yield url
-    empty(url)
+    yield request.getfixturevalue("migrated_postgres")
 
 
 @pytest.fixture(scope="module")

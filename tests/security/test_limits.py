@@ -23,14 +23,17 @@ __all__ = ["hashes"]  # a fixture, used by name
 Advance = Callable[[float], None]
 
 
+LIMITED = {"rate_limits": True, "trusted_proxies": 1}
+
+
 @pytest.fixture
 def make_limited(make_app: MakeApp) -> MakeApp:
-    return lambda **changes: make_app(**{"rate_limits": True, "trusted_proxies": 1, **changes})
+    return lambda **changes: make_app(**{**LIMITED, **changes})
 
 
 @pytest.fixture
-def app(make_limited: MakeApp) -> Flask:
-    return make_limited()
+def app(shared_app: MakeApp) -> Flask:
+    return shared_app(**LIMITED)
 
 
 def test_s43_an_account_is_limited_across_addresses(client: FlaskClient, hashes: list[str]) -> None:
