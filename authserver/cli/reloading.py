@@ -28,7 +28,7 @@ FIRST, AGAIN = "first", "again"
 POLL = 0.5  # seconds between two looks at the files
 SETTLED = 0.1  # seconds without a change after which a save, or a checkout of many files, is complete
 PATIENCE = 5.0  # seconds for the serving process to end by itself
-SUFFIXES = {".py", ".html", ".txt", ".json", ".js", ".css"}
+SUFFIXES = {".py", ".html", ".txt", ".json", ".js", ".css", ".svg"}
 SKIPPED = {"__pycache__", "node_modules"}
 
 Snapshot = Mapping[Path, tuple[int, int]]  # of each file when it was changed and its size
