@@ -242,10 +242,10 @@ def test_dev_says_where_it_listens_which_is_on_both_loopback_addresses(dev: Runn
 def test_dev_prints_a_first_call_that_works(dev: Running) -> None:
     (command,) = re.findall(r"^ +(curl .*\\\n.*)$", dev.said(), re.M)
     curl, url, *options = shlex.split(command.replace("\\\n", " "))
-    assert (curl, url) == ("curl", f"http://localhost:{dev.port}/api/signup/")
+    assert (curl, url) == ("curl", f"http://localhost:{dev.port}/api/login/")
     assert (options[:3], len(options)) == (["-H", "Content-Type: application/json", "-d"], 4)
-    status, _, answer = dev.call("/api/signup/", json.loads(options[3]))
-    assert (status, answer.keys()) == (201, {"access", "refresh", "user"})
+    status, _, answer = dev.call("/api/login/", json.loads(options[3]))
+    assert (status, answer.keys()) == (200, {"access", "refresh", "user"})
 
 
 def test_dev_logs_method_path_and_status_and_no_query(dev: Running) -> None:
@@ -336,7 +336,7 @@ def test_dev_begins_with_people_once_and_with_stand_ins_for_what_is_not_set(tmp_
         env = variables(tmp_path, **({} if first else own))
         with started("authserver", "dev", "--port", str(port), env=env, port=port) as server:
             server.wait_for("Ctrl-C")
-            assert ("ada@example.org" in server.said()) is first
+            assert ("  people     ada@example.org, " in server.said()) is first
             assert ("offline    google, facebook, microsoft, github" in server.said()) is first
             login = {"email": "ada@example.org", "password": "analytical engine"}
             assert server.call("/api/login/", login)[0] == 200

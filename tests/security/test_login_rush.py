@@ -155,7 +155,7 @@ def test_s77_more_than_the_places_never_wait(hashes: Hashes) -> None:
 
 
 def test_s77_a_place_is_free_again_after_whatever_was_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: PasswordHasher, password: str) -> str:
+    def broken(self: PasswordHasher, password: str, *, salt: bytes | None = None) -> str:
         raise MemoryError
 
     with monkeypatch.context() as patch:
