@@ -25,7 +25,7 @@ test-all: .venv/test
 	@$(BIN)/python -m coverage report --format=total | sed 's/.*/branch coverage: & %/'
 
 browser: .venv/browser
-	@$(BIN)/python -m pytest -m browser tests/e2e $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) -m browser tests/e2e $(ARGS)
 
 check: .venv/dev
 	@$(BIN)/python -m ruff check .

@@ -176,8 +176,8 @@ def make_settings(database: str) -> MakeSettings:
 
 
 @pytest.fixture
-def make_app(make_settings: MakeSettings) -> Iterator[MakeApp]:
-    """Applications on the test's database, with settings of their own: `make_app(access_token_lifetime=5)`."""
+def new_app(make_settings: MakeSettings) -> Iterator[MakeApp]:
+    """Applications of the test's own, for a test that changes the application itself or is about its start."""
     apps: list[Flask] = []
 
     def make(**changes: object) -> Flask:
@@ -190,52 +190,62 @@ def make_app(make_settings: MakeSettings) -> Iterator[MakeApp]:
         disconnect(app)
 
 
-@pytest.fixture(scope="session")
-def apps() -> Iterator[dict[object, Flask]]:
-    """Those of `shared_app` by their settings, the one that was lent last at the end."""
-    apps: dict[object, Flask] = {}
-    yield apps
-    for app in apps.values():
-        disconnect(app)
-
-
 def disconnect(app: Flask) -> None:
     with app.app_context():
         db.engine.dispose()
 
 
-@pytest.fixture
-def shared_app(database: str, apps: dict[object, Flask]) -> Iterator[MakeApp]:
-    """An application that other tests use too, where its settings are the same: making one takes 10 ms.
+class Lender:
+    """Keeps applications for the next test with the same settings: making one takes 10 ms, longer than many tests."""
 
-    It remembers nothing of the test before, but keeps its connections to PostgreSQL while no other is lent. A test that
-    changes the application itself takes `make_app`.
-    """
-    lent: list[Flask] = []
+    MOST = 30  # of those that nobody has right now
 
-    def lend(**changes: object) -> Flask:
-        key = tuple(sorted(variables(database, **changes).items()))
-        settings = settings_for(database, **changes)
-        for last in list(apps.values())[-1:]:
-            if apps.get(key) is not last:
-                disconnect(last)
-        app = apps.pop(key) if key in apps else create_app(settings, unsafe_development=True)
-        apps[key] = app
+    def __init__(self) -> None:
+        self.kept: list[tuple[object, Flask]] = []
+
+    def take(self, key: object, settings: Settings) -> Flask:
+        """One that remembers nothing of the test before."""
+        place = next((place for place, (own, _) in enumerate(self.kept) if own == key), None)
+        app = create_app(settings, unsafe_development=True) if place is None else self.kept.pop(place)[1]
         app.extensions["authserver.keys"] = KeyRing(settings)
         limits.start(app, settings)
         if settings.providers:
             app.extensions["authserver.documents"] = Documents()
-        lent.append(app)
         return app
 
-    yield lend
-    for app in lent if database.startswith("sqlite") else lent[:-1]:
+    def give_back(self, key: object, app: Flask) -> None:
         disconnect(app)
+        self.kept = [*self.kept[1 - self.MOST :], (key, app)]
+
+
+@pytest.fixture(scope="session")
+def lender() -> Lender:
+    return Lender()
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app()
+def make_app(database: str, lender: Lender, new_app: MakeApp) -> Iterator[MakeApp]:
+    """Applications on the test's database, with settings of their own: `make_app(access_token_lifetime=5)`.
+
+    Other tests have used them, and will; two calls in one test bring two.
+    """
+    lent: list[tuple[object, Flask]] = []
+
+    def make(**changes: object) -> Flask:
+        if "factories" in changes:
+            return new_app(**changes)
+        key = tuple(sorted(variables(database, **changes).items()))
+        lent.append((key, lender.take(key, settings_for(database, **changes))))
+        return lent[-1][1]
+
+    yield make
+    for key, app in lent:
+        lender.give_back(key, app)
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
 
 
 @pytest.fixture

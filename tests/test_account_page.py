@@ -29,8 +29,8 @@ FRESH = {"/account/email": "email", "/account/delete": "delete"}
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(mail_url=mails.url, new_device_mail=False)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url, new_device_mail=False)
 
 
 @pytest.fixture

@@ -59,8 +59,8 @@ NOT_EXPORTED = {
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(mail_url=mails.url)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url)
 
 
 @pytest.fixture

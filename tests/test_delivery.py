@@ -24,8 +24,8 @@ ROTATED = "Nq3mZ8wYt1KxJ5vLr7Ug0bHcEo2PdSf4Ai6TjWkXyQs"
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(mail_url=mails.url)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url)
 
 
 def queue(app: Flask, *addresses: str) -> None:

@@ -13,8 +13,8 @@ from tests.mails import Mails
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(mail_url=mails.url)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url)
 
 
 def required(make_app: MakeApp, mails: Mails) -> Flask:

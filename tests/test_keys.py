@@ -107,9 +107,9 @@ def test_s10_each_algorithm_signs_and_verifies_beside_the_key_before_it(
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "HS256"])
-def test_an_algorithm_without_a_key_is_said_with_what_to_do(make_app: MakeApp, algorithm: str) -> None:
+def test_an_algorithm_without_a_key_is_said_with_what_to_do(new_app: MakeApp, algorithm: str) -> None:
     with pytest.raises(SettingsError, match=f"{algorithm}.*`authserver migrate`"):
-        make_app(signing_algorithm=algorithm)
+        new_app(signing_algorithm=algorithm)
 
 
 def test_s10_the_jwks_holds_public_parts_and_no_symmetric_key(make_app: MakeApp, make_settings: MakeSettings) -> None:

@@ -38,8 +38,8 @@ SURROGATES = ["\ud800", "\udbff", "\udc00", "\udfff"]
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(**settings_of(standins))
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(**settings_of(standins))
 
 
 def test_the_rule_refuses_what_turns_or_breaks_the_text_and_takes_the_rest() -> None:

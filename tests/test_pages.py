@@ -38,8 +38,8 @@ ALLOWED = "https://app.example.com"
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(mail_url="smtp://127.0.0.1:9", app_name="Acme", cors_origins=ALLOWED)
+def app(make_app: MakeApp) -> Flask:
+    return make_app(mail_url="smtp://127.0.0.1:9", app_name="Acme", cors_origins=ALLOWED)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ NEW = "a quite different one"
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(mail_url=mails.url)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url)
 
 
 def alive(client: FlaskClient, person: SignedIn) -> bool:

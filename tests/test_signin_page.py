@@ -39,8 +39,8 @@ MINUTE = 60
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(redirect_urls=f"{NEXT},{PRIVATE}")
+def app(make_app: MakeApp) -> Flask:
+    return make_app(redirect_urls=f"{NEXT},{PRIVATE}")
 
 
 @pytest.fixture

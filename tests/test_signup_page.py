@@ -35,11 +35,6 @@ def make_app(make_app: MakeApp) -> MakeApp:
     return lambda **changes: make_app(**{"pages": False, **changes})
 
 
-@pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(pages=False)
-
-
 def invite(app: Flask, email: str = EMAIL) -> str:
     """The link, as the mail has it."""
     with app.app_context():

@@ -14,8 +14,8 @@ URL = "http://localhost:8000"
 
 
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    app = make_app(env="development", public_url=URL)
+def app(new_app: MakeApp) -> Flask:
+    app = new_app(env="development", public_url=URL)
     home.install(app, home.Running("somewhere.db", {}))
     return app
 

@@ -36,8 +36,8 @@ PRIVATE = "com.example.app:/signed-in"
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=f"{NEXT},{PRIVATE}", mail_url=mails.url)
+def app(make_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=f"{NEXT},{PRIVATE}", mail_url=mails.url)
 
 
 @pytest.fixture

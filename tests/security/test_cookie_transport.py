@@ -18,8 +18,8 @@ TRANSPORT = {"X-Auth-Transport": "cookie", "Origin": APP}
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(cors_origins=APP)
+def app(make_app: MakeApp) -> Flask:
+    return make_app(cors_origins=APP)
 
 
 def post(client: FlaskClient, path: str, json: object = None, **headers: str) -> TestResponse:

@@ -29,8 +29,8 @@ _numbers = count(1)
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=NEXT, mail_url=mails.url)
+def app(make_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=NEXT, mail_url=mails.url)
 
 
 def table() -> Iterator[tuple[str, str, str]]:

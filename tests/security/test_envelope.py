@@ -61,8 +61,8 @@ NOT_ENCODED = [
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(mail_url=mails.url)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url)
 
 
 def assert_exact(mail: Arrived, email: str) -> None:

@@ -25,8 +25,8 @@ FLOW = re.compile(r"__Host-flow-([\w-]{22})=([^;]*)")
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=NEXT)
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 def set_by(answer: TestResponse) -> list[tuple[str, str]]:

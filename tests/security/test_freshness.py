@@ -21,8 +21,8 @@ LIFETIME = 600
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(mail_url="smtp://127.0.0.1:1")
+def app(make_app: MakeApp) -> Flask:
+    return make_app(mail_url="smtp://127.0.0.1:1")
 
 
 def bearer(access: str) -> dict[str, str]:

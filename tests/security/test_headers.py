@@ -16,8 +16,8 @@ HSTS = "Strict-Transport-Security"
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(cors_origins=ALLOWED)
+def app(make_app: MakeApp) -> Flask:
+    return make_app(cors_origins=ALLOWED)
 
 
 def many(client: FlaskClient, **headers: str) -> list[TestResponse]:
@@ -56,8 +56,8 @@ def test_every_response_is_taken_for_what_it_says_and_keeps_browsers_on_https(cl
         assert len(answer.headers.getlist("Cache-Control")) == 1
 
 
-def test_a_failure_says_so_too(make_app: MakeApp) -> None:
-    app = make_app(cors_origins=ALLOWED)
+def test_a_failure_says_so_too(new_app: MakeApp) -> None:
+    app = new_app(cors_origins=ALLOWED)
 
     def broken() -> str:
         raise KeyError
@@ -102,8 +102,8 @@ def test_s57_a_star_is_kept_apart_from_none(make_app: MakeApp) -> None:
     assert client.get("/.well-known/jwks.json").headers["Vary"] == "Origin"
 
 
-def test_what_varies_by_more_says_both(make_app: MakeApp) -> None:
-    app = make_app(cors_origins=ALLOWED)
+def test_what_varies_by_more_says_both(new_app: MakeApp) -> None:
+    app = new_app(cors_origins=ALLOWED)
     app.add_url_rule("/varied", view_func=lambda: ({}, 200, {"Vary": "Accept-Language"}))
     for headers in ({}, {"Origin": ALLOWED}):
         assert set(app.test_client().get("/varied", headers=headers).vary) == {"Accept-Language", "Origin"}

@@ -53,8 +53,8 @@ MALFORMED = {
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(providers__google__client_id="id")
+def app(make_app: MakeApp) -> Flask:
+    return make_app(providers__google__client_id="id")
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())

@@ -108,8 +108,8 @@ def app_at(make_app: MakeApp, issuer: str, **more: object) -> Flask:
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, acme: Publisher) -> Flask:
-    return app_at(shared_app, acme.url)
+def app(make_app: MakeApp, acme: Publisher) -> Flask:
+    return app_at(make_app, acme.url)
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ OTHER_BROWSER = {**OWN, "User-Agent": "another browser"}
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(rate_limits=True, trusted_proxies=1, mail_url="smtp://127.0.0.1:9")
+def app(make_app: MakeApp) -> Flask:
+    return make_app(rate_limits=True, trusted_proxies=1, mail_url="smtp://127.0.0.1:9")
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ def make_limited(make_app: MakeApp) -> MakeApp:
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(**LIMITED)
+def app(make_app: MakeApp) -> Flask:
+    return make_app(**LIMITED)
 
 
 def test_s43_an_account_is_limited_across_addresses(client: FlaskClient, hashes: list[str]) -> None:

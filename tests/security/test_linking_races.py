@@ -35,8 +35,8 @@ ROUNDS = 5
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=NEXT)
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 def link(app: Flask, person: SignedIn, token: str, name: str = "google") -> int:

@@ -48,8 +48,8 @@ def rows(app: Flask) -> Rows:
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=NEXT, rate_limits="true")
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=NEXT, rate_limits="true")
 
 
 @dataclass(frozen=True)

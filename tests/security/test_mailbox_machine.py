@@ -56,9 +56,9 @@ LONGEST = timedelta(days=6)  # within which all that is told can still be disown
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
+def app(make_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
     week = 7 * 86400  # longer than the machine runs, which is not about freshness
-    return shared_app(**settings_of(standins), mail_url=mails.url, refresh_token_lifetime=4 * week, fresh_lifetime=week)
+    return make_app(**settings_of(standins), mail_url=mails.url, refresh_token_lifetime=4 * week, fresh_lifetime=week)
 
 
 @pytest.fixture(autouse=True)

@@ -37,8 +37,8 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
-    return shared_app(**settings_of(standins), mail_url=mails.url)
+def app(make_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
+    return make_app(**settings_of(standins), mail_url=mails.url)
 
 
 def table() -> Iterator[tuple[str, str, dict[str, str]]]:

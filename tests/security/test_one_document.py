@@ -42,9 +42,9 @@ SAID: list[tuple[dict[str, object], dict[str, object], tuple[str | None, bool]]]
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, acme: Publisher) -> Flask:
+def app(make_app: MakeApp, acme: Publisher) -> Flask:
     acme.describe(userinfo_endpoint=f"{acme.url}/userinfo")
-    return app_at(shared_app, acme.url)
+    return app_at(make_app, acme.url)
 
 
 def test_s84_an_address_is_verified_only_by_the_document_that_has_it(client: FlaskClient, acme: Publisher) -> None:

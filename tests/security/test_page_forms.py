@@ -52,8 +52,8 @@ FOREIGN = [
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=NEXT, cors_origins=ALLOWED, mail_url="smtp://127.0.0.1:9")
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=NEXT, cors_origins=ALLOWED, mail_url="smtp://127.0.0.1:9")
 
 
 @pytest.fixture

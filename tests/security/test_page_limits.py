@@ -18,8 +18,8 @@ standins = conftest.standins
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(
         **settings_of(standins),
         mail_url="smtp://127.0.0.1:9",
         rate_limits="true",

@@ -56,8 +56,8 @@ ODD_BODIES = [
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=NEXT, mail_url="smtp://127.0.0.1:9")
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=NEXT, mail_url="smtp://127.0.0.1:9")
 
 
 @pytest.fixture

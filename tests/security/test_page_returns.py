@@ -38,8 +38,8 @@ CROWD = 10
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=NEXT)
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=NEXT)
 
 
 @pytest.fixture

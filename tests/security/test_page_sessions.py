@@ -55,8 +55,8 @@ End = Callable[[Flask, SignedIn, Browser, Mails], object]
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(redirect_urls=NEXT, mail_url=mails.url, cors_origins=APP)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(redirect_urls=NEXT, mail_url=mails.url, cors_origins=APP)
 
 
 @pytest.fixture

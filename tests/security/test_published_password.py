@@ -12,15 +12,15 @@ from tests.factories import assert_error, sign_up, signup_body
 DEVELOPMENT = {"env": "development", "public_url": "http://localhost:8000"}
 
 
-def test_s89_production_refuses_a_database_with_people_of_the_published_password(make_app: MakeApp, run: Run) -> None:
-    seed(make_app(**DEVELOPMENT))
+def test_s89_production_refuses_a_database_with_people_of_the_published_password(new_app: MakeApp, run: Run) -> None:
+    seed(new_app(**DEVELOPMENT))
     able = [one.email for one in PEOPLE if not one.disabled]
     with pytest.raises(SettingsError, match=f"{' and '.join(sorted(able))} can sign in .* another database"):
-        make_app()
-    make_app(**DEVELOPMENT)
+        new_app()
+    new_app(**DEVELOPMENT)
     for email in able:
         assert run("users", "erase", email, "--yes").stdout == "Erased.\n", "by the commands that it names"
-    make_app()
+    new_app()
 
 
 def test_s89_nobody_can_stop_a_start_by_choosing_that_password(client: FlaskClient, make_app: MakeApp) -> None:

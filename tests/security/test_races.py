@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("real_hashes")]
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(mail_url=mails.url)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url)
 
 
 def at_once(*acts: Callable[[], int]) -> list[int]:

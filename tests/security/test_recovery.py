@@ -24,8 +24,8 @@ DAY = 86400
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, mails: Mails) -> Flask:
-    return shared_app(mail_url=mails.url)
+def app(make_app: MakeApp, mails: Mails) -> Flask:
+    return make_app(mail_url=mails.url)
 
 
 def enter(app: Flask, email: str, ip: str, agent: str, password: str = PASSWORD) -> SignedIn:

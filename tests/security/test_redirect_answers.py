@@ -38,8 +38,8 @@ LOCAL = "http://localhost:8000"
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=",".join(LISTED))
+def app(make_app: MakeApp, standins: StandIns) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=",".join(LISTED))
 
 
 @pytest.fixture

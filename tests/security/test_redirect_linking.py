@@ -34,9 +34,9 @@ Advance = Callable[[float], None]
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
+def app(make_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
     changes = {"redirect_urls": NEXT, "mail_url": mails.url, "email_verification": "off"}
-    return shared_app(**settings_of(standins), **changes)
+    return make_app(**settings_of(standins), **changes)
 
 
 @pytest.fixture

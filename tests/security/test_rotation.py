@@ -18,8 +18,8 @@ Advance = Callable[[float], None]
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
-    return shared_app(refresh_rotation=True)
+def app(make_app: MakeApp) -> Flask:
+    return make_app(refresh_rotation=True)
 
 
 def refresh(client: FlaskClient, token: str) -> TestResponse:

@@ -34,9 +34,9 @@ STRANGERS = [f"stranger{number}@example.com" for number in range(20)]
 
 
 @pytest.fixture
-def app(shared_app: MakeApp) -> Flask:
+def app(make_app: MakeApp) -> Flask:
     """Verification is required, which is when nobody is told; twenty people have an account."""
-    app = shared_app(mail_url="smtp://127.0.0.1:9", email_verification="required")
+    app = make_app(mail_url="smtp://127.0.0.1:9", email_verification="required")
     join(app, *MEMBERS)
     return app
 

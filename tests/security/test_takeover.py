@@ -33,8 +33,8 @@ ROUNDS = 5
 
 
 @pytest.fixture
-def app(shared_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
-    return shared_app(**settings_of(standins), redirect_urls=NEXT, mail_url=mails.url, refresh_rotation=True)
+def app(make_app: MakeApp, standins: StandIns, mails: Mails) -> Flask:
+    return make_app(**settings_of(standins), redirect_urls=NEXT, mail_url=mails.url, refresh_rotation=True)
 
 
 class Thief:
