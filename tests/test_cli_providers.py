@@ -98,6 +98,7 @@ def test_the_table_says_the_same_as_the_json() -> None:
     assert [row.split()[0] for row in rows] == list(NAMES)
 
 
+@pytest.mark.slow
 def test_what_is_not_configured_is_never_imported(tmp_path: Path) -> None:
     source = (
         "import json, sys\n"

@@ -116,6 +116,7 @@ def test_a_password_that_was_lost_to_another_sign_up_does_not_come_back(make_app
         assert_error(log_in(client, email, password), 401, "no_active_account")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_hashes")
 def test_of_sign_ups_at_once_with_the_same_password_all_are_one(make_app: MakeApp, mails: Mails) -> None:
     app = required(make_app, mails)

@@ -202,6 +202,7 @@ FOREIGN = [pbkdf2, bcrypt_sha256, plain_bcrypt, django_argon2]
 DJANGOS = "pbkdf2_sha256$1500000$seasalt$P4UiMPVduVWIL/oS1GzH+IofsccjJNM5hUTikBvi5to="
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_hashes")
 @each("hashed", FOREIGN)
 @each("password", [PASSWORD, "pässword wïth áccents", "x" * 80])
@@ -218,6 +219,7 @@ def test_hashes_of_other_servers_are_taken_and_replaced_at_the_first_login(
         assert stored_hash(app, email).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
+@pytest.mark.slow
 def test_a_hash_that_django_made_matches() -> None:
     assert foreign.matches(DJANGOS, "lètmein")
     assert not foreign.matches(DJANGOS, "letmein")

@@ -237,6 +237,7 @@ def test_no_statement_reads_a_whole_table(app: Flask, client: FlaskClient, datab
     assert scans(database, [("SELECT count(*) FROM users", ()), over])[0].endswith("users"), "else it sees nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["live", "past their end", "ended", "of another browser"])
 def test_a_login_costs_as_much_with_many_sessions_as_with_few(
     app: Flask, client: FlaskClient, database: str, which: str

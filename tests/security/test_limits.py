@@ -45,6 +45,7 @@ def test_s43_an_account_is_limited_across_addresses(client: FlaskClient, hashes:
     assert guess(client, "someone.else@example.com").status_code == 401
 
 
+@pytest.mark.slow
 def test_s43_an_address_is_limited_across_accounts(client: FlaskClient, hashes: list[str]) -> None:
     paths = ["/api/login/", "/api/token/"] * 50
     assert statuses(*(guess(client, f"p{n}@example.com", path=path) for n, path in enumerate(paths))) == [401] * 100
@@ -256,6 +257,7 @@ def test_no_limit_counts_where_they_are_switched_off(make_limited: MakeApp, hash
     assert counted(app) == []
 
 
+@pytest.mark.slow
 def test_development_has_ten_times_as_much_where_nothing_is_set(make_limited: MakeApp, hashes: list[str]) -> None:
     client = make_limited(env="development", rate_limit_mail_account="2 per day").test_client()
     assert statuses(*(guess(client, "p@example.com") for _ in range(101))) == [401] * 100 + [429]

@@ -134,6 +134,7 @@ def crowd(app: Flask, attempts: list[tuple[str, str]]) -> list[tuple[int, str]]:
         return list(threads.map(one, attempts))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("together")
 @pytest.mark.parametrize("person", [ADA, Person(subject="1001")], ids=["with an address", "without one"])
 def test_s34_two_first_sign_ins_of_one_identity_are_one_account_and_both_are_signed_in(

@@ -408,6 +408,7 @@ def test_s29_a_provider_that_refuses_the_token_is_available(make_app: MakeApp) -
         refuse_each(google_at(make_app, server, **names), {name: (name, "canary") for name in names})
 
 
+@pytest.mark.slow
 def test_s29_a_slow_upstream_is_given_up_however_it_drips(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """All at once, each as a provider of its own, slow at its first call and at its second."""
     monkeypatch.setattr(upstream, "TOTAL", 0.8)
