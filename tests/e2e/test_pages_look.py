@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+FIRST = "a good long password"
+
 ADA, GRACE = PEOPLE[0].email, PEOPLE[1].email
 ACCOUNT = ("", "profile", "password", "email", "identities", "sessions", "events", "confirm", "delete")
 APPLICATION = f"?next=http://localhost:1/signed-in&code_challenge={CHALLENGE}&state=x"
@@ -145,7 +147,7 @@ def test_pages_of_who_has_neither_address_nor_password(server: Server, visit: Vi
 def test_pages_behind_the_links_of_mails(server: Server, visit: Visit) -> None:
     visitor = visit()
     email = f"{'long.' * 11}address@{'subdomain.' * 6}example.com"
-    body = {"email": email, "password": PASSWORD, "password_confirm": PASSWORD}
+    body = {"email": email, "password": FIRST, "password_confirm": FIRST}
     call("POST", f"{server.url}/api/signup/", body)
     page = visitor.open(mailed(server, "/email/verify", email))
     photograph(page, "verify")
@@ -165,9 +167,9 @@ def test_pages_behind_the_links_of_mails(server: Server, visit: Visit) -> None:
     press(page, "Secure my account")
     photograph(page, "recovered")
     page.goto(mailed(server, "/password/reset", email))
-    send(page, password=PASSWORD, password_confirm=PASSWORD)
+    send(page, password=FIRST, password_confirm=FIRST)
     page.goto(f"{server.url}/account")
-    send(page, email=email, password=PASSWORD)
+    send(page, email=email, password=FIRST)
     photograph(page, "account-long-address")
     page.goto(f"{server.url}/account/delete")
     press(page, "Delete it")
