@@ -110,16 +110,16 @@ def migrated_postgres(postgres: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def emptying(migrated_postgres: str) -> Iterator[Callable[[], None]]:
+def emptying(migrated_postgres: str) -> Callable[[], None]:
     """Deletes all rows but the keys: many times faster than TRUNCATE, which makes new files for each table."""
     names = [table.name for table in reversed(db.metadata.sorted_tables) if table.name != SigningKey.__tablename__]
     delete = SQL("; ").join(SQL("DELETE FROM {}").format(Identifier(name)) for name in names)
-    with psycopg.connect(migrated_postgres, autocommit=True) as connection:
 
-        def empty() -> None:
+    def empty() -> None:
+        with psycopg.connect(migrated_postgres, autocommit=True) as connection:
             connection.execute(delete)
 
-        yield empty
+    return empty
 
 
 @pytest.fixture(scope="session")
