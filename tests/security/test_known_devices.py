@@ -111,7 +111,8 @@ def test_s76_the_limit_costs_and_answers_alike_for_unknown_addresses(
         with counted(app) as statements:
             came = [log_in(client, email, from_everywhere(n)) for n in range(12)]
         runs.append([one for one in statements if not one.startswith("DELETE FROM rate_limits")])  # now and then
-        answers.append([(one.status_code, one.data, one.headers.get("Retry-After")) for one in came])
+        # Not its seconds: they run down while the next e-mail address is tried.
+        answers.append([(one.status_code, one.data, "Retry-After" in one.headers) for one in came])
     assert runs[0] == runs[1]
     assert answers[0] == answers[1]
 
