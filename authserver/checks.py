@@ -1,4 +1,4 @@
-"""What a start asks of the database: is it there, may it be used, is its schema this version's, who is in it."""
+"""Checks the database at a start: its file, its schema's version, whether it takes writes, and who is in it."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ from authserver.tokens.keys import key_ring
 
 log = logging.getLogger(__name__)
 
-# What SQLite says of a file that may not be opened or changed, which waiting does not mend.
+# SQLite's errors for a file that this user may not open or change. A retry does not help.
 NOT_ALLOWED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 
 
@@ -133,7 +133,7 @@ def obstacle(path: str) -> str:
 
 
 def _allowed(path: str, mode: int) -> bool:
-    """As the user as whom the process acts, where the system can tell."""
+    """Tells whether this process may use the path so, as its effective user where the system can check that."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 

@@ -23,7 +23,7 @@ class SettingsError(Exception):
 
     @property
     def report(self) -> str:
-        """What a process prints before it ends: a line for each sentence."""
+        """The text that a process prints before it ends, a line for each sentence."""
         return "\n".join(f"authserver: {sentence}" for sentence in self.sentences)
 
 

@@ -1,4 +1,4 @@
-"""Which server a command is beside: `authserver dev`, or one in production with the settings that are set here."""
+"""Finds out for which server a command is: `authserver dev`, or the one in production that the settings name."""
 
 import os
 import sys
@@ -60,7 +60,7 @@ def command_settings() -> Settings:
 
 
 def _wrong(variables: Mapping[str, str]) -> list[str]:
-    """What is wrong with the settings that there are, whichever server they are for."""
+    """Returns a sentence for each wrong setting; a setting that is missing is none."""
     try:
         load_all(variables)
     except SettingsError as error:

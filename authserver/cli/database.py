@@ -22,7 +22,7 @@ PATIENCE = 60  # seconds to wait for another process's migration
 
 @dataclass(frozen=True)
 class Migrated:
-    """What `migrate_database` did: it brought the schema from one revision to another, or to the same one."""
+    """The revisions before and after `migrate_database`. They are the same where nothing had to be done."""
 
     before: str | None  # None where there was no schema
     after: str

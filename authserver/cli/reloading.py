@@ -35,7 +35,7 @@ Snapshot = Mapping[Path, tuple[int, int]]  # of each file when it was changed an
 
 
 class Inherited(NamedTuple):
-    """What a serving process got from the one that watches."""
+    """The sockets that a serving process got from the watching one."""
 
     sockets: list[socket.socket]
     first: bool  # whether nothing was served before

@@ -24,7 +24,7 @@ Answer = TypeVar("Answer", int, bool)
 
 
 class Budget(NamedTuple):
-    """One count that an attempt adds to: the limit, who is counted, and how many times the usual amount they have."""
+    """A counter: its limit, who is counted, and by how much the usual amount is multiplied."""
 
     limit: str
     who: str

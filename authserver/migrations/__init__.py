@@ -38,7 +38,7 @@ def upgrade(connection: Connection) -> None:
 
 @dataclass(frozen=True)
 class Revisions:
-    """Where a database stands in the history."""
+    """The revision of a database, and the revisions that this version knows."""
 
     current: str | None  # None before the first migration
     known: tuple[str, ...]  # to this version, the newest first

@@ -54,7 +54,7 @@ def enabled_providers(settings: Settings, factories: Mapping[str, ProviderFactor
 
 
 def load_all(variables: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
-    """As `load`, and a refusal names the providers that are wrong along with the other settings.
+    """Loads the settings as `load` does. A refusal names the wrong providers along with the other wrong settings.
 
     Where these are right, `enabled_providers` says what is wrong with the providers.
     """
